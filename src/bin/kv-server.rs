@@ -1,0 +1,2 @@
+//! A node.
+fn main() {}

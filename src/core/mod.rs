@@ -1,0 +1,19 @@
+//! Pure Dynamo: what the store decides, without a thread, a socket, a clock or a random source.
+//!
+//! Time comes in as a value, randomness as a value, bytes as bytes. Everything here can be run a million
+//! times a second by a property test and replayed from a printed trace (`tests/scripts`).
+//!
+//! In the order in which a write meets them: a [`request`] names a [`key`] and how sure it wants to be
+//! ([`request::Options`], completed from its [`bucket`]); the [`ring`] turns the key's token into a preference list;
+//! [`version`] merges and mints; [`quorum`] counts who holds it; a fallback's copy is a [`hint`].
+
+pub mod blob;
+pub mod bucket;
+pub mod hint;
+pub mod id;
+pub mod key;
+pub mod limits;
+pub mod quorum;
+pub mod request;
+pub mod ring;
+pub mod version;

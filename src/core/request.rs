@@ -1,0 +1,296 @@
+//! What the store is asked and what it answers, whichever interface carries it.
+//!
+//! Native frames, HTTP and RESP all make the same [`Request`] and get the same `Result<`[`Answer`]`, `[`Failure`]`>`.
+
+use bytes::Bytes;
+use serde::{Deserialize, Serialize};
+
+use super::bucket::{BlindWrite, QuorumSize};
+use super::id::{Epoch, NodeId};
+use super::key::Key;
+
+/// How sure one request wants to be. What is `None` comes from the key's bucket.
+#[derive(Clone, PartialEq, Eq, Debug, Default, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct Options {
+    /// Ask only the first so many owners; never more than the bucket's n.
+    pub n: Option<u8>,
+    /// Replicas that must answer a read.
+    pub r: Option<QuorumSize>,
+    /// Replicas that must hold a write durably.
+    pub w: Option<QuorumSize>,
+    /// How many of `r` must be owners.
+    pub pr: Option<QuorumSize>,
+    /// How many of `w` must be owners.
+    pub pw: Option<QuorumSize>,
+    /// Whether fallbacks may stand in for owners that are down.
+    pub sloppy: Option<bool>,
+    /// Not sloppy, pr = r and pw = w. Recency then follows from `r + w > n`.
+    pub strict: bool,
+    /// How long to try, in milliseconds; `None` is the node's `request_timeout_ms`.
+    pub timeout_ms: Option<u32>,
+}
+
+/// What to do.
+#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
+pub enum Operation {
+    /// Every surviving sibling of a key, and the context that covers them.
+    Get {
+        /// Whose.
+        key: Key,
+    },
+    /// A new value.
+    Put {
+        /// Whose.
+        key: Key,
+        /// The bytes.
+        #[serde(with = "crate::core::blob")]
+        value: Bytes,
+        /// What the writer had read: the new value covers exactly that. `None` is a blind write.
+        #[serde(with = "crate::core::blob::option")]
+        context: Option<Bytes>,
+        /// Milliseconds from now after which the value counts as deleted.
+        ttl_ms: Option<u64>,
+        /// What a blind write covers; `None` is the bucket's choice.
+        blind: Option<BlindWrite>,
+    },
+    /// A write of a tombstone.
+    Delete {
+        /// Whose.
+        key: Key,
+        /// What the deleter had read; `None` deletes what the coordinating replica holds.
+        #[serde(with = "crate::core::blob::option")]
+        context: Option<Bytes>,
+    },
+}
+
+impl Operation {
+    /// The key it is about.
+    pub fn key(&self) -> &Key {
+        match self {
+            Operation::Get { key } | Operation::Put { key, .. } | Operation::Delete { key, .. } => key,
+        }
+    }
+
+    /// Whether it may change anything.
+    pub fn is_write(&self) -> bool {
+        !matches!(self, Operation::Get { .. })
+    }
+}
+
+/// One operation with its quorums.
+#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
+pub struct Request {
+    /// What to do.
+    pub operation: Operation,
+    /// How sure to be.
+    pub options: Options,
+}
+
+/// One of the values that a read found.
+#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
+pub struct Value {
+    /// The bytes.
+    #[serde(with = "crate::core::blob")]
+    pub bytes: Bytes,
+    /// When it was written, in milliseconds since 1970 by its coordinator's hybrid clock.
+    pub written_ms: u64,
+    /// When it counts as deleted, in milliseconds since 1970.
+    pub expires_ms: Option<u64>,
+}
+
+/// A request that was met.
+#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
+pub enum Answer {
+    /// What a read found. No value is *not found*; its context still counts if the key was deleted.
+    Read {
+        /// Every surviving sibling, newest first.
+        values: Vec<Value>,
+        /// What was read, to be given back with the write that follows. `None` if no replica knows the key.
+        #[serde(with = "crate::core::blob::option")]
+        context: Option<Bytes>,
+        /// Who answered.
+        replicas: Vec<NodeId>,
+    },
+    /// A write that so many hold.
+    Written {
+        /// The write, and all that it covered: give it back to follow one's own write.
+        #[serde(with = "crate::core::blob")]
+        context: Bytes,
+        /// Live siblings now; more than one means that a concurrent write was kept beside this one.
+        siblings: u32,
+        /// Who holds it durably.
+        replicas: Vec<NodeId>,
+    },
+}
+
+/// Read or write, for messages.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Serialize, Deserialize)]
+pub enum Kind {
+    /// A read; its size is r.
+    Read,
+    /// A write; its size is w.
+    Write,
+}
+
+impl Kind {
+    /// `R` or `W`, as in the names of the options.
+    pub fn letter(self) -> char {
+        match self {
+            Kind::Read => 'R',
+            Kind::Write => 'W',
+        }
+    }
+}
+
+/// Why a request was not met.
+#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize, thiserror::Error)]
+pub enum Failure {
+    /// The request can never be met as it stands; nothing was sent.
+    #[error("{0}")]
+    Invalid(String),
+    /// The context is not one that this cluster gave out; nothing was sent.
+    #[error("bad context: {0}; read the key again and use the context of that answer")]
+    BadContext(String),
+    /// Something is over its limit; nothing was stored.
+    #[error("{what} has {bytes} bytes, the limit is {limit}")]
+    TooLarge {
+        /// bucket, key, value or object.
+        what: String,
+        /// Its bytes.
+        bytes: u64,
+        /// Bytes allowed.
+        limit: u64,
+    },
+    /// The write would leave more siblings, or context entries, than allowed; nothing was stored.
+    #[error(
+        "the key would have {have} {what}, the limit is {limit}; read it and write the resolved value with the context of that read"
+    )]
+    TooMany {
+        /// siblings or context entries.
+        what: String,
+        /// How many there would be.
+        have: u32,
+        /// How many are allowed.
+        limit: u32,
+    },
+    /// Too few replicas can answer.
+    #[error("{}", quorum_sentence(*kind, *needed, *got, *primaries_needed, *primaries_got, missing, *applied))]
+    QuorumNotMet {
+        /// Read or write.
+        kind: Kind,
+        /// r or w.
+        needed: u8,
+        /// Replicas that answered.
+        got: u8,
+        /// pr or pw.
+        primaries_needed: u8,
+        /// Owners that answered.
+        primaries_got: u8,
+        /// Owners that cannot answer.
+        missing: Vec<NodeId>,
+        /// Whether a replica may hold the write all the same.
+        applied: bool,
+    },
+    /// Time ran out.
+    #[error("{} timed out after {after_ms} ms with {got} of {}={needed} answers (waiting for node {}){}", kind_word(*kind), kind.letter(), node_list(waiting_for), outcome_clause(*kind, *applied))]
+    Timeout {
+        /// Read or write.
+        kind: Kind,
+        /// r or w.
+        needed: u8,
+        /// Replicas that answered.
+        got: u8,
+        /// Who had not answered.
+        waiting_for: Vec<NodeId>,
+        /// Milliseconds waited.
+        after_ms: u32,
+        /// Whether a replica may hold the write all the same.
+        applied: bool,
+    },
+    /// The connection that carried a forwarded write broke: nobody can tell what came of it.
+    #[error("the outcome is unknown: {0}")]
+    OutcomeUnknown(String),
+    /// A limit of the node was reached; nothing was done.
+    #[error("overloaded: {limit} reached; try again in {retry_after_ms} ms")]
+    Overloaded {
+        /// Which limit, by its configuration key.
+        limit: String,
+        /// When to try again, in milliseconds.
+        retry_after_ms: u32,
+    },
+    /// The sender's ring is older than the receiver's; nothing was done. Learn the ring again.
+    #[error("the key has moved: the ring is at epoch {epoch}")]
+    Moved {
+        /// The receiver's epoch.
+        epoch: Epoch,
+    },
+    /// The node is stopping; nothing was done.
+    #[error("the node is stopping")]
+    ShuttingDown,
+}
+
+impl Failure {
+    /// Whether the operation may have taken effect all the same. Never send such a write again as a new one.
+    pub fn outcome_unknown(&self) -> bool {
+        match self {
+            Failure::QuorumNotMet { applied, .. } | Failure::Timeout { applied, .. } => *applied,
+            Failure::OutcomeUnknown(_) => true,
+            _ => false,
+        }
+    }
+
+    /// Whether the same request may succeed later, or elsewhere, without risk of taking effect twice.
+    pub fn retryable(&self) -> bool {
+        let transient = !matches!(
+            self,
+            Failure::Invalid(_) | Failure::BadContext(_) | Failure::TooLarge { .. } | Failure::TooMany { .. }
+        );
+        transient && !self.outcome_unknown()
+    }
+}
+
+fn kind_word(kind: Kind) -> &'static str {
+    match kind {
+        Kind::Read => "read",
+        Kind::Write => "write",
+    }
+}
+
+fn node_list(nodes: &[NodeId]) -> String {
+    match nodes {
+        [] => "nobody".into(),
+        nodes => nodes.iter().map(NodeId::to_string).collect::<Vec<_>>().join(", "),
+    }
+}
+
+fn outcome_clause(kind: Kind, applied: bool) -> &'static str {
+    match (kind, applied) {
+        (Kind::Read, _) => "",
+        (Kind::Write, true) => "; the outcome is unknown",
+        (Kind::Write, false) => "; nothing was written",
+    }
+}
+
+fn quorum_sentence(
+    kind: Kind,
+    needed: u8,
+    got: u8,
+    primaries_needed: u8,
+    primaries_got: u8,
+    missing: &[NodeId],
+    applied: bool,
+) -> String {
+    let letter = kind.letter();
+    let size = if got >= needed && primaries_needed > 0 {
+        format!("P{letter}={primaries_needed}: {primaries_got} owners")
+    } else {
+        format!("{letter}={needed}: {got}")
+    };
+    format!(
+        "{} quorum not met, {size} could answer, node {} missing{}",
+        kind_word(kind),
+        node_list(missing),
+        outcome_clause(kind, applied)
+    )
+}

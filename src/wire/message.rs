@@ -1,0 +1,188 @@
+//! The messages inside frames.
+//!
+//! Clients and nodes number their calls; answers come in any order. Deadlines travel as milliseconds that are left, since
+//! clocks differ: a receiver counts from arrival, and drops what is late before working on it.
+
+use bytes::Bytes;
+use serde::{Deserialize, Serialize};
+
+use super::report::{Inspect, Inspection};
+use crate::core::id::{Epoch, StoreId};
+use crate::core::key::Key;
+use crate::core::request::{Answer, Failure, Request};
+
+/// From an application to a node.
+#[derive(Clone, PartialEq, Debug, Serialize, Deserialize)]
+pub enum ToNode {
+    /// Do this. Answered by [`ToClient::Answer`] with the same id; if the connection breaks first, a write's outcome is unknown.
+    Call {
+        /// The caller's number, unique on this connection while it is unanswered.
+        id: u64,
+        /// The ring by which the caller chose this node.
+        epoch: Option<Epoch>,
+        /// What to do.
+        request: Request,
+    },
+    /// Show this. Answered by [`ToClient::Shown`].
+    Inspect {
+        /// As in `Call`.
+        id: u64,
+        /// What to show.
+        what: Inspect,
+    },
+    /// Are you there? Answered by [`ToClient::Pong`]; an idle connection is closed after `limits.idle_timeout_ms`.
+    Ping(u64),
+}
+
+/// From a node to an application.
+#[derive(Clone, PartialEq, Debug, Serialize, Deserialize)]
+pub enum ToClient {
+    /// What came of a call.
+    Answer {
+        /// The call's.
+        id: u64,
+        /// The node's ring; one newer than the caller's is worth learning.
+        epoch: Epoch,
+        /// What came of it.
+        result: Result<Answer, Failure>,
+    },
+    /// What was to be shown.
+    Shown {
+        /// The call's.
+        id: u64,
+        /// The report, or why there is none.
+        result: Result<Box<Inspection>, Failure>,
+    },
+    /// Yes.
+    Pong(u64),
+    /// The node closes this connection after its answers in flight; go elsewhere.
+    Goodbye(String),
+}
+
+/// From a coordinating node to a replica's.
+#[derive(Clone, PartialEq, Debug, Serialize, Deserialize)]
+pub enum ToReplica {
+    /// Hold this: merge it with what you have and acknowledge once the result is durable. Idempotent.
+    Store {
+        /// The caller's number.
+        id: u64,
+        /// The caller's ring.
+        epoch: Epoch,
+        /// Milliseconds left.
+        deadline_ms: u32,
+        /// Whose.
+        key: Key,
+        /// The whole object after the merge, encoded.
+        #[serde(with = "crate::core::blob")]
+        object: Bytes,
+        /// The owner that the receiver stands in for: its copy is a hint.
+        hint: Option<StoreId>,
+    },
+    /// What do you hold?
+    Fetch {
+        /// The caller's number.
+        id: u64,
+        /// The caller's ring.
+        epoch: Epoch,
+        /// Milliseconds left.
+        deadline_ms: u32,
+        /// Whose.
+        key: Key,
+    },
+    /// Coordinate this write: the sender is not in the key's preference list. Sent once and never again: if the
+    /// link breaks before the answer the outcome is unknown.
+    Forward {
+        /// The caller's number.
+        id: u64,
+        /// The caller's ring.
+        epoch: Epoch,
+        /// Milliseconds left.
+        deadline_ms: u32,
+        /// The client's request.
+        request: Request,
+    },
+    /// Which hints and version do you hold of this key? For `kv-cli locate`.
+    Examine {
+        /// The caller's number.
+        id: u64,
+        /// Whose.
+        key: Key,
+    },
+    /// Are you there? Answered at once by the connection, not by an actor.
+    Ping(u64),
+}
+
+/// From a replica's node to the coordinating one.
+#[derive(Clone, PartialEq, Debug, Serialize, Deserialize)]
+pub enum ToCoordinator {
+    /// The object is durable here, or why not.
+    Stored {
+        /// The call's.
+        id: u64,
+        /// Ok, or why not.
+        result: Result<(), ReplicaError>,
+    },
+    /// The object that is held, encoded; `None` if the key is unknown.
+    Fetched {
+        /// The call's.
+        id: u64,
+        /// The object, or why there is none.
+        result: Result<Option<Object>, ReplicaError>,
+    },
+    /// What came of a forwarded write.
+    Forwarded {
+        /// The call's.
+        id: u64,
+        /// The answer for the client.
+        result: Result<Answer, Failure>,
+    },
+    /// What was asked by [`ToReplica::Examine`].
+    Examined {
+        /// The call's.
+        id: u64,
+        /// The object and the stores it is held for.
+        result: Result<Examined, ReplicaError>,
+    },
+    /// Yes.
+    Pong(u64),
+}
+
+/// An encoded [`crate::core::version::Object`].
+#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
+#[serde(transparent)]
+pub struct Object(#[serde(with = "crate::core::blob")] pub Bytes);
+
+/// What one replica holds of a key.
+#[derive(Clone, PartialEq, Eq, Debug, Default, Serialize, Deserialize)]
+pub struct Examined {
+    /// The object, encoded.
+    pub object: Option<Object>,
+    /// The owners for which it is kept as a hint.
+    pub hints: Vec<StoreId>,
+}
+
+/// Why a replica did not do what it was asked.
+#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize, thiserror::Error)]
+pub enum ReplicaError {
+    /// It takes no writes: its disk failed or is full.
+    #[error("the replica takes no writes: {0}")]
+    ReadOnly(String),
+    /// What it holds cannot be read.
+    #[error("the replica cannot read: {0}")]
+    Unreadable(String),
+    /// The object in the message is malformed.
+    #[error("malformed object: {0}")]
+    Malformed(String),
+    /// The time for it had passed when its turn came.
+    #[error("too late")]
+    Late,
+    /// A bounded queue is full, here or on the way.
+    #[error("overloaded: {0}")]
+    Overloaded(String),
+    /// The caller's ring is too old for this partition.
+    #[error("moved: the ring is at epoch {0}")]
+    Moved(Epoch),
+    /// The link broke or the node is down. Made by the caller's side, never sent.
+    #[error("unreachable")]
+    Unreachable,
+}

@@ -1,0 +1,171 @@
+//! What operators look at: status, statistics, the ring, where a key lies. Shown by `kv-cli`, as text or JSON.
+
+use serde::{Deserialize, Serialize};
+
+use crate::core::bucket::Bucket;
+use crate::core::id::{Epoch, NodeId, Partition, StoreId};
+use crate::core::key::Key;
+use crate::core::ring::Ring;
+
+/// What a node can be asked to show.
+#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
+pub enum Inspect {
+    /// The ring and the buckets: what a client needs to send each key to an owner.
+    Ring,
+    /// How this node is.
+    Status,
+    /// What this node has done.
+    Stats,
+    /// Who should hold a key, and who holds which version of it.
+    Locate(Key),
+}
+
+/// What it shows.
+#[derive(Clone, PartialEq, Debug, Serialize, Deserialize)]
+pub enum Inspection {
+    /// The ring and the buckets.
+    Ring(RingReport),
+    /// How the node is.
+    Status(StatusReport),
+    /// What the node has done.
+    Stats(StatsReport),
+    /// Where a key lies.
+    Located(LocateReport),
+}
+
+/// The ring and the buckets that are configured.
+#[derive(Clone, PartialEq, Debug, Serialize, Deserialize)]
+pub struct RingReport {
+    /// The cluster's name.
+    pub cluster: String,
+    /// Who owns what.
+    pub ring: Ring,
+    /// Properties of the buckets that have their own.
+    pub buckets: Vec<(String, Bucket)>,
+}
+
+/// How a node is.
+#[derive(Clone, PartialEq, Debug, Serialize, Deserialize)]
+pub struct StatusReport {
+    /// The node.
+    pub node: NodeId,
+    /// Its store.
+    pub store: StoreId,
+    /// The cluster's name.
+    pub cluster: String,
+    /// The program's version.
+    pub version: String,
+    /// Seconds since it started.
+    pub uptime_s: u64,
+    /// How often this store has been started.
+    pub start: u64,
+    /// The ring it works with.
+    pub epoch: Epoch,
+    /// `fjall` or `memory`.
+    pub engine: String,
+    /// `always`, `interval` or `never`.
+    pub sync: String,
+    /// Why it takes no writes, if it takes none.
+    pub read_only: Option<String>,
+    /// Bytes of its data directory, as the engine estimates them.
+    pub disk_bytes: u64,
+    /// Bytes free on its disk.
+    pub disk_free_bytes: Option<u64>,
+    /// Hints it holds, by owner they wait for.
+    pub hints: Vec<(NodeId, u64)>,
+    /// Its view of the others.
+    pub peers: Vec<PeerReport>,
+}
+
+/// One node's view of another.
+#[derive(Clone, PartialEq, Debug, Serialize, Deserialize)]
+pub struct PeerReport {
+    /// The other.
+    pub node: NodeId,
+    /// Where it is dialled.
+    pub address: String,
+    /// Whether its link is up.
+    pub up: bool,
+    /// Milliseconds since it was last heard; `None` if never.
+    pub last_heard_ms: Option<u64>,
+    /// Median and 95th percentile of its answers, in microseconds.
+    pub latency_us: Option<(u64, u64)>,
+    /// Calls waiting for its answer.
+    pub in_flight: u64,
+    /// Why the link is down.
+    pub trouble: Option<String>,
+}
+
+/// What a node has done since it started.
+#[derive(Clone, PartialEq, Debug, Default, Serialize, Deserialize)]
+pub struct StatsReport {
+    /// The node.
+    pub node: Option<NodeId>,
+    /// Named counters and gauges, in a fixed order.
+    pub counters: Vec<(String, u64)>,
+    /// Named latencies, in a fixed order.
+    pub latencies: Vec<(String, LatencyReport)>,
+}
+
+/// A latency's distribution, in microseconds.
+#[derive(Clone, PartialEq, Debug, Default, Serialize, Deserialize)]
+pub struct LatencyReport {
+    /// How many were measured.
+    pub count: u64,
+    /// The median.
+    pub p50_us: u64,
+    /// The 95th percentile.
+    pub p95_us: u64,
+    /// The 99th percentile.
+    pub p99_us: u64,
+    /// The longest.
+    pub max_us: u64,
+}
+
+/// Where a key lies.
+#[derive(Clone, PartialEq, Debug, Serialize, Deserialize)]
+pub struct LocateReport {
+    /// Its token, in hexadecimal.
+    pub token: String,
+    /// Its partition.
+    pub partition: Partition,
+    /// The ring by which this was found.
+    pub epoch: Epoch,
+    /// Owners in the order of their places, then fallbacks in theirs.
+    pub replicas: Vec<ReplicaReport>,
+}
+
+/// What one member has of a key.
+#[derive(Clone, PartialEq, Debug, Serialize, Deserialize)]
+pub struct ReplicaReport {
+    /// The node.
+    pub node: NodeId,
+    /// Whether it owns the key's partition.
+    pub owner: bool,
+    /// What it holds; the error if it could not be asked.
+    pub holds: Result<Option<HeldReport>, String>,
+    /// Owners for which it keeps this key as a hint.
+    pub hints: Vec<NodeId>,
+}
+
+/// An object as a replica holds it.
+#[derive(Clone, PartialEq, Debug, Serialize, Deserialize)]
+pub struct HeldReport {
+    /// The causal context, as text. Equal texts are equal versions.
+    pub context: String,
+    /// The siblings.
+    pub siblings: Vec<SiblingReport>,
+}
+
+/// One sibling.
+#[derive(Clone, PartialEq, Debug, Serialize, Deserialize)]
+pub struct SiblingReport {
+    /// The dot of the write that made it.
+    pub dot: String,
+    /// Bytes of its value; `None` for a tombstone.
+    pub bytes: Option<u64>,
+    /// When it was written, in milliseconds since 1970.
+    pub written_ms: u64,
+    /// When it expires, in milliseconds since 1970.
+    pub expires_ms: Option<u64>,
+}
