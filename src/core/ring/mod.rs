@@ -4,11 +4,16 @@
 //! list of distinct owners, the *primaries*, in fixed *places*; all other members follow as *fallbacks* in
 //! an order of the partition's own. A ring is an immutable value: a change makes a new one with a higher epoch.
 //!
-//! [`placement`] chooses the owners, [`preference`] the order in which a key's replicas are asked.
+//! [`placement`] chooses the owners, [`preference`] the order in which a key's replicas are asked. Both follow one
+//! order of all members that each partition has for itself, by weighted rendezvous hashing (`rendezvous`); how much
+//! each member should own is worked out before (`share`).
 
+#[cfg(test)]
+mod fixture;
 pub mod placement;
 pub mod preference;
 mod rendezvous;
+mod share;
 
 use std::collections::BTreeSet;
 
