@@ -92,7 +92,8 @@ proptest! {
         for (member, &load) in members.iter().zip(&loads).filter(|(m, _)| m.weight > 0) {
             let zone = zones.entry(&member.zone).or_default();
             *zone = (zone.0 + 1, zone.1 + load, zone.2 + u64::from(member.weight));
-            for (other, &other_load) in members.iter().zip(&loads).filter(|(m, _)| m.weight > 0 && m.zone == member.zone) {
+            let neighbours = members.iter().zip(&loads).filter(|(m, _)| m.weight > 0 && m.zone == member.zone);
+            for (other, &other_load) in neighbours {
                 if other_load < partitions {
                     let (here, there) = ((load, member.weight.into()), (other_load, other.weight.into()));
                     prop_assert!(!heavier(here, there), "{:?}", loads);

@@ -60,7 +60,9 @@ mod tests {
 
     proptest! {
         #[test]
-        fn names_every_member_once(weights in proptest::collection::vec(0u32..4, 1..12), replication in 1u8..6, n in 1u8..8) {
+        fn names_every_member_once(
+            weights in proptest::collection::vec(0u32..4, 1..12), replication in 1u8..6, n in 1u8..8,
+        ) {
             let members: Vec<Member> =
                 weights.iter().enumerate().map(|(i, &w)| member(i as u128 + 1, "z", w)).collect();
             prop_assume!(weights.iter().any(|&w| w > 0));
@@ -75,7 +77,8 @@ mod tests {
                 sorted.sort();
                 prop_assert_eq!(sorted, members.iter().map(|m| m.store).collect::<Vec<_>>());
                 let weightless = |s: &&StoreId| ring.member(**s).is_some_and(|m| m.weight == 0);
-                prop_assert_eq!(named.iter().rev().take_while(weightless).count(), weights.iter().filter(|&&w| w == 0).count());
+                let last = named.iter().rev().take_while(weightless).count();
+                prop_assert_eq!(last, weights.iter().filter(|&&w| w == 0).count());
             }
         }
 
@@ -87,7 +90,8 @@ mod tests {
             let gone = fewer.remove(gone % members.len()).store;
             let (before, after) = (ring(16, 3, &members), ring(16, 3, &fewer));
             for p in (0..16).map(Partition) {
-                let (mut stayed, mut later): (Vec<_>, Vec<_>) = (before.fallbacks(p, 3).collect(), after.fallbacks(p, 3).collect());
+                let mut stayed: Vec<StoreId> = before.fallbacks(p, 3).collect();
+                let mut later: Vec<StoreId> = after.fallbacks(p, 3).collect();
                 stayed.retain(|s| *s != gone && later.contains(s));
                 later.retain(|s| stayed.contains(s));
                 prop_assert_eq!(stayed, later);
