@@ -28,6 +28,7 @@ use bytes::Bytes;
 mod conformance;
 pub mod disk;
 mod error;
+pub mod fjall;
 pub mod memory;
 
 pub use error::StorageError;
