@@ -26,10 +26,13 @@ use bytes::Bytes;
 
 #[cfg(test)]
 mod conformance;
+pub mod directory;
 pub mod disk;
 mod error;
 pub mod fjall;
+mod identity;
 pub mod memory;
+pub mod open;
 
 pub use error::StorageError;
 
