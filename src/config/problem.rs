@@ -1,0 +1,294 @@
+//! What is wrong with a configuration, where, and what would be right.
+//!
+//! Every refusal is worded here, once. A configuration is read to its end before it is refused, so that
+//! whoever wrote it mends all of it in one go.
+
+use std::fmt;
+
+use crate::core::id::NodeId;
+use crate::wire::servers::{BadAddress, BadServers};
+
+/// A configuration that cannot be used, with everything that is wrong with it. Shown one problem a line.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct ConfigError {
+    /// In the order of files and lines; never empty.
+    pub problems: Vec<Problem>,
+}
+
+impl fmt::Display for ConfigError {
+    fn fmt(&self, f: &mut fmt::Formatter) -> fmt::Result {
+        let lines: Vec<String> = self.problems.iter().map(Problem::to_string).collect();
+        f.write_str(&lines.join("\n"))
+    }
+}
+
+impl std::error::Error for ConfigError {}
+
+/// One thing that is wrong.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct Problem {
+    /// Where it was written.
+    pub place: Place,
+    /// The key with its tables, as in `limits.key_bytes_max`; empty if the whole file is meant.
+    pub key: String,
+    /// What is wrong, and what would be right.
+    pub complaint: Complaint,
+}
+
+impl fmt::Display for Problem {
+    fn fmt(&self, f: &mut fmt::Formatter) -> fmt::Result {
+        match (&self.place, self.key.as_str()) {
+            (place @ Place::Argument(_), _) | (place, "") => write!(f, "{place}: {}", self.complaint),
+            (place, key) => write!(f, "{place}: {key}: {}", self.complaint),
+        }
+    }
+}
+
+/// Where a value came from.
+#[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Debug)]
+pub enum Place {
+    /// A flag or an environment variable, by its name.
+    Argument(&'static str),
+    /// A file as a whole: the key is not in it.
+    File(String),
+    /// A line of a file, counted from 1.
+    Line(String, usize),
+}
+
+impl Place {
+    fn file(&self) -> Option<&str> {
+        match self {
+            Place::Argument(_) => None,
+            Place::File(file) | Place::Line(file, _) => Some(file),
+        }
+    }
+}
+
+impl fmt::Display for Place {
+    fn fmt(&self, f: &mut fmt::Formatter) -> fmt::Result {
+        match self {
+            Place::Argument(name) => f.write_str(name),
+            Place::File(file) => f.write_str(file),
+            Place::Line(file, line) => write!(f, "{file}:{line}"),
+        }
+    }
+}
+
+/// What is wrong, and what would be right.
+#[derive(Clone, PartialEq, Eq, Debug, thiserror::Error)]
+pub enum Complaint {
+    /// The file cannot be opened or is no text.
+    #[error("cannot be read: {0}")]
+    Unreadable(String),
+    /// The file that `cluster` names cannot be opened or is no text.
+    #[error("cannot read {file}: {reason}; the path is relative to the file that it stands in")]
+    UnreadableCluster {
+        /// As it was looked for.
+        file: String,
+        /// The system's words.
+        reason: String,
+    },
+    /// Not TOML.
+    #[error("not TOML: {0}")]
+    Syntax(String),
+    /// A key that means nothing.
+    #[error("unknown key; {0}")]
+    UnknownKey(KeyHint),
+    /// A key that has no default and was not given.
+    #[error("is missing; give {0}")]
+    Missing(&'static str),
+    /// A value of the wrong type or outside its range.
+    #[error("found {found}, expected {expected}")]
+    Unexpected {
+        /// The value as it was written.
+        found: String,
+        /// What would be right.
+        expected: String,
+    },
+    /// Not `host:port`.
+    #[error(transparent)]
+    Address(#[from] BadAddress),
+    /// Not a server list.
+    #[error(transparent)]
+    Servers(#[from] BadServers),
+    /// Q must be a power of two, so that a partition is a prefix of the token.
+    #[error("{partitions} is no power of two; the nearest are {below} and {above}")]
+    NotPowerOfTwo {
+        /// As configured.
+        partitions: u32,
+        /// The next power of two below.
+        below: u32,
+        /// The next power of two above.
+        above: u32,
+    },
+    /// Two nodes have one id.
+    #[error("node {id} is listed before, on line {line}; give each node an id of its own")]
+    DuplicateId {
+        /// The id.
+        id: NodeId,
+        /// Where it stands first.
+        line: usize,
+    },
+    /// Two nodes have one address.
+    #[error("{address} is node {id}'s, on line {line}; give each node an address of its own")]
+    DuplicateAddress {
+        /// The address.
+        address: String,
+        /// Who has it first.
+        id: NodeId,
+        /// Where it stands first.
+        line: usize,
+    },
+    /// Fewer nodes than copies.
+    #[error(
+        "{replication} copies need at least {replication} nodes with a weight above 0, and {nodes} are listed; \
+         add nodes or lower replication"
+    )]
+    TooFewNodes {
+        /// Copies of each key.
+        replication: u8,
+        /// Nodes that may own something.
+        nodes: usize,
+    },
+    /// A bucket's table without a name.
+    #[error("a bucket's name has at least one byte")]
+    BucketNameEmpty,
+    /// A bucket's table under a name that no request can use.
+    #[error(
+        "bucket '{name}' of the cluster has a name longer than {limit} bytes; raise the limit or rename the bucket"
+    )]
+    BucketNameTooLong {
+        /// The name.
+        name: String,
+        /// Bytes allowed.
+        limit: u32,
+    },
+    /// A bucket with more replicas than the ring has owners.
+    #[error("{n} replicas are more than the cluster's replication = {replication}; lower n or raise replication")]
+    ReplicasAboveReplication {
+        /// The bucket's.
+        n: u8,
+        /// The cluster's.
+        replication: u8,
+    },
+    /// A quorum that can never be met, or that asks nobody.
+    #[error("{size} cannot be met by n = {n} replicas; give 1 to {n}, or one, quorum or all")]
+    QuorumOutOfRange {
+        /// As configured or inherited.
+        size: String,
+        /// The bucket's replicas.
+        n: u8,
+    },
+    /// More owners than answers.
+    #[error("found {size}, but only {of} = {answers} replicas answer at all; give 0 to {answers} or raise {of}")]
+    PrimariesAboveQuorum {
+        /// As configured or inherited.
+        size: String,
+        /// `r` or `w`.
+        of: &'static str,
+        /// Its size.
+        answers: u8,
+    },
+    /// A value over another that bounds it.
+    #[error("{value} is more than {bound} = {limit}; lower it or raise {bound}")]
+    Above {
+        /// As configured.
+        value: u64,
+        /// The key that bounds it.
+        bound: &'static str,
+        /// The value of that key.
+        limit: u64,
+    },
+    /// Two pings must fit into the time after which a silent peer counts as down.
+    #[error(
+        "{ping_ms} is more than half of timing.peer_timeout_ms = {timeout_ms}: one late ping would take a peer down"
+    )]
+    PingTooRare {
+        /// Milliseconds between pings.
+        ping_ms: u64,
+        /// Milliseconds of silence after which a peer counts as down.
+        timeout_ms: u64,
+    },
+    /// This node is not one of the cluster's.
+    #[error("node {id} is not in the node list, which has {listed}; correct the id or add the node to the list")]
+    NotListed {
+        /// The node.
+        id: NodeId,
+        /// The ids that are.
+        listed: String,
+    },
+    /// Others would dial another address than the one this node says it has.
+    #[error("{advertise} is not node {id}'s address in the node list, {listed}; make them equal or leave this out")]
+    AdvertiseDiffers {
+        /// This node's own words.
+        advertise: String,
+        /// This node.
+        id: NodeId,
+        /// What all others use.
+        listed: String,
+    },
+    /// Links are not encrypted, and this one would leave the machine.
+    #[error(
+        "{0} can be reached from other machines, and links are not encrypted yet; \
+         listen on 127.0.0.1, or set insecure = true (--insecure) on a network you trust"
+    )]
+    BeyondLoopback(String),
+}
+
+impl Complaint {
+    /// For a value out of a set or range.
+    pub(super) fn unexpected(found: impl fmt::Display, expected: impl Into<String>) -> Complaint {
+        Complaint::Unexpected { found: found.to_string(), expected: expected.into() }
+    }
+}
+
+/// Which key may have been meant.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub enum KeyHint {
+    /// A known key of that table is spelt nearly so.
+    Nearest(String),
+    /// The key is known, in another table of the file.
+    Elsewhere(String),
+    /// Nothing is like it: these are known here.
+    Known(Vec<String>),
+}
+
+impl fmt::Display for KeyHint {
+    fn fmt(&self, f: &mut fmt::Formatter) -> fmt::Result {
+        match self {
+            KeyHint::Nearest(key) => write!(f, "did you mean {key}?"),
+            KeyHint::Elsewhere(path) => write!(f, "did you mean {path}?"),
+            KeyHint::Known(keys) => write!(f, "known here: {}", keys.join(", ")),
+        }
+    }
+}
+
+/// Collects problems; of several about one key it keeps the first, which usually caused the others.
+#[derive(Default, Debug)]
+pub(super) struct Problems(Vec<Problem>);
+
+impl Problems {
+    pub fn push(&mut self, problem: Problem) {
+        let same = |other: &Problem| other.key == problem.key && other.place.file() == problem.place.file();
+        if problem.key.is_empty() || !self.0.iter().any(same) {
+            self.0.push(problem);
+        }
+    }
+
+    pub fn extend(&mut self, others: Problems) {
+        self.0.extend(others.0);
+    }
+
+    pub fn is_empty(&self) -> bool {
+        self.0.is_empty()
+    }
+
+    /// `value` if nothing was wrong.
+    pub fn none<T>(mut self, value: T) -> Result<T, ConfigError> {
+        if self.0.is_empty() {
+            return Ok(value);
+        }
+        self.0.sort_by(|one, other| (&one.place, &one.key).cmp(&(&other.place, &other.key)));
+        Err(ConfigError { problems: self.0 })
+    }
+}

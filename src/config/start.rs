@@ -1,0 +1,164 @@
+//! The three ways to a configuration: files, a server list, or nothing at all.
+
+use std::fs;
+use std::io;
+use std::net::TcpListener;
+use std::path::{Path, PathBuf};
+
+use crate::core::id::NodeId;
+use crate::core::ring::REPLICATION_DEFAULT;
+use crate::wire::servers::parse_servers;
+
+use super::Config;
+use super::cluster::{ClusterConfig, NodeEntry};
+use super::node::NodeConfig;
+use super::problem::{Complaint, ConfigError, Place, Problem, Problems};
+use super::source::Source;
+use super::table::read_file;
+
+/// Where a node listens that was given nothing at all.
+const DEV_LISTEN: &str = "127.0.0.1:8000";
+
+/// What flags and environment say instead of the file. Paths are relative to the current folder.
+#[derive(Clone, PartialEq, Eq, Debug, Default)]
+pub struct Overrides {
+    /// `--id`, `KV_ID`.
+    pub id: Option<NodeId>,
+    /// `--listen`, `KV_LISTEN`.
+    pub listen: Option<String>,
+    /// `--data-dir`, `KV_DATA_DIR`.
+    pub data_dir: Option<PathBuf>,
+    /// `--insecure`: can only add to the file's.
+    pub insecure: bool,
+}
+
+impl Overrides {
+    fn apply(&self, node: &mut NodeConfig, source: &mut Source) {
+        if let Some(id) = self.id {
+            node.id = id;
+            source.overridden("id", "--id (KV_ID)");
+        }
+        if let Some(listen) = &self.listen {
+            node.listen.clone_from(listen);
+            source.overridden("listen", "--listen (KV_LISTEN)");
+        }
+        if let Some(data_dir) = &self.data_dir {
+            node.data_dir.clone_from(data_dir);
+            source.overridden("data_dir", "--data-dir (KV_DATA_DIR)");
+        }
+        node.insecure |= self.insecure;
+    }
+}
+
+impl Config {
+    /// Reads a node's file, and the cluster's that it names.
+    pub fn load(path: &Path, overrides: &Overrides) -> Result<Config, ConfigError> {
+        let mut problems = Problems::default();
+        let file = path.display().to_string();
+        let text = match fs::read_to_string(path) {
+            Ok(text) => text,
+            Err(error) => {
+                let complaint = Complaint::Unreadable(reason(&error));
+                problems.push(Problem { place: Place::File(file), key: String::new(), complaint });
+                return problems.none(Config::default());
+            }
+        };
+        let mut config = Config::default();
+        let mut cluster_file = PathBuf::new();
+        let read = read_file(&file, &text, &mut problems, |table| config.node.read(&mut cluster_file, table));
+        let Some(mut source) = read else { return problems.none(config) };
+        let folder = path.parent().unwrap_or(Path::new(""));
+        config.node.data_dir = folder.join(&config.node.data_dir);
+        overrides.apply(&mut config.node, &mut source);
+        config.node.check(&source, &mut problems);
+        if source.has("cluster") && config.read_cluster(&folder.join(cluster_file), &source, &mut problems) {
+            config.node.complete(&config.cluster, &source);
+            config.node.check_place(&config.cluster, &source, &mut problems);
+        }
+        problems.none(config)
+    }
+
+    /// Reads the cluster's file; whether a node can be judged by it.
+    fn read_cluster(&mut self, path: &Path, named_by: &Source, problems: &mut Problems) -> bool {
+        let text = match fs::read_to_string(path) {
+            Ok(text) => text,
+            Err(error) => {
+                let complaint =
+                    Complaint::UnreadableCluster { file: path.display().to_string(), reason: reason(&error) };
+                problems.push(named_by.problem("cluster", complaint));
+                return false;
+            }
+        };
+        let mut own = Problems::default();
+        if let Some(source) = read_file(&path.display().to_string(), &text, &mut own, |table| self.cluster.read(table))
+        {
+            self.cluster.check(&source, &mut own);
+        }
+        let usable = own.is_empty();
+        problems.extend(own);
+        usable
+    }
+
+    /// The short form: node `id` listens at `listen` in the cluster that `servers` lists as `1|host:port,2|host:port`.
+    /// Replication is 3, or the number of nodes if they are fewer. Data is in `data/node1` (by id) under the current folder. Of
+    /// `overrides`, id and listen address do not count.
+    pub fn from_servers(id: NodeId, listen: &str, servers: &str, overrides: &Overrides) -> Result<Config, ConfigError> {
+        let mut problems = Problems::default();
+        let mut source = Source::default();
+        for (key, argument) in [("id", "ID"), ("listen", "LISTEN"), ("servers", "SERVERS")] {
+            source.overridden(key, argument);
+        }
+        let servers = match parse_servers(servers) {
+            Ok(servers) => servers,
+            Err(error) => {
+                problems.push(source.problem("servers", error.into()));
+                return problems.none(Config::default());
+            }
+        };
+        let replication = servers.len().min(REPLICATION_DEFAULT.into()) as u8;
+        let nodes = servers.into_iter().map(|(id, address)| NodeEntry::new(id, address)).collect();
+        let mut config =
+            Config { cluster: ClusterConfig { replication, nodes, ..Default::default() }, ..Default::default() };
+        config.node.id = id;
+        config.node.listen = listen.into();
+        let overrides = Overrides { id: None, listen: None, ..overrides.clone() };
+        overrides.apply(&mut config.node, &mut source);
+        if overrides.data_dir.is_none() {
+            config.node.data_dir = format!("data/node{}", config.node.id).into();
+        }
+        config.node.complete(&config.cluster, &source);
+        config.node.check_place(&config.cluster, &source, &mut problems);
+        problems.none(config)
+    }
+
+    /// A single node for trying things out, with its data in `data_dir` unless `overrides` says otherwise. It listens on
+    /// port 8000; asked for port 0, it takes a free one.
+    pub fn dev(data_dir: &Path, overrides: &Overrides) -> Result<Config, ConfigError> {
+        let mut config = Config::default();
+        let mut source = Source::default();
+        config.node.listen = DEV_LISTEN.into();
+        config.node.data_dir = data_dir.into();
+        overrides.apply(&mut config.node, &mut source);
+        if let Some(port) = config.node.listen.strip_suffix(":0").and_then(|host| free_port(host).ok()) {
+            let host_length = config.node.listen.len() - 1;
+            config.node.listen.replace_range(host_length.., &port.to_string());
+        }
+        let nodes = vec![NodeEntry::new(config.node.id, &config.node.listen)];
+        config.cluster = ClusterConfig { name: "dev".into(), replication: 1, nodes, ..Default::default() };
+        config.node.advertise.clone_from(&config.node.listen);
+        let mut problems = Problems::default();
+        config.node.check_place(&config.cluster, &source, &mut problems);
+        problems.none(config)
+    }
+}
+
+/// A port that is free now. Whoever is quicker may take it before the node does, and then the node says so.
+fn free_port(host: &str) -> io::Result<u16> {
+    Ok(TcpListener::bind((host.trim_matches(['[', ']']), 0))?.local_addr()?.port())
+}
+
+/// The system's words without its error number.
+fn reason(error: &io::Error) -> String {
+    let text = error.to_string();
+    text.split(" (os error").next().unwrap_or_default().to_lowercase()
+}
