@@ -48,12 +48,12 @@ fn read_size(table: &mut Table, key: &str, into: &mut QuorumSize) {
 
 /// What can be judged without a node's limits: whether each bucket's quorums can be met at all.
 pub(super) fn check(buckets: &BTreeMap<String, Bucket>, replication: u8, source: &Source, problems: &mut Problems) {
+    if buckets.contains_key("") {
+        problems.push(source.problem("buckets.", Complaint::BucketNameEmpty));
+    }
     for (name, bucket) in buckets {
         let mut refuse =
             |key: &str, complaint| problems.push(source.problem(format!("buckets.{name}.{key}"), complaint));
-        if name.is_empty() {
-            refuse("", Complaint::BucketNameEmpty);
-        }
         let n = bucket.n.unwrap_or(replication);
         if n > replication {
             refuse("n", Complaint::ReplicasAboveReplication { n, replication });

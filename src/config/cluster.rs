@@ -87,7 +87,6 @@ impl ClusterConfig {
         table.number("replication", &mut self.replication, 1..=255, "a number of copies");
         self.nodes.clear();
         table.sections("nodes", |_, entry| self.nodes.push(read_node(entry)));
-        table.require("nodes", "a [[nodes]] table with id and address for each node");
         table.section("buckets", |table| buckets::read(&mut self.buckets, table));
     }
 
@@ -99,7 +98,10 @@ impl ClusterConfig {
         }
         self.check_nodes(source, problems);
         let owners = self.nodes.iter().filter(|node| node.weight > 0).count();
-        if owners < self.replication.into() && source.has("nodes") {
+        if self.nodes.is_empty() {
+            let right = "a [[nodes]] table with id and address for each node";
+            problems.push(source.problem("nodes", Complaint::Missing(right)));
+        } else if owners < self.replication.into() {
             let complaint = Complaint::TooFewNodes { replication: self.replication, nodes: owners };
             problems.push(source.problem("replication", complaint));
         }

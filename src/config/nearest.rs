@@ -1,10 +1,13 @@
 //! Which word may have been meant.
 
 /// The candidate that is closest to `word`, if one is close enough to be a slip of the keyboard: at most a third of the
-/// letters changed. Of equally close ones the first.
+/// letters changed, and never all of them. Case does not count. Of equally close ones the first.
 pub(super) fn nearest<'a>(word: &str, candidates: impl IntoIterator<Item = &'a str>) -> Option<&'a str> {
-    let allowed = word.chars().count().max(3) / 3;
-    let (distance, found) = candidates.into_iter().map(|c| (distance(word, c), c)).min_by_key(|(d, _)| *d)?;
+    let word = word.to_lowercase();
+    let letters = word.chars().count();
+    let allowed = (letters.max(3) / 3).min(letters.saturating_sub(1));
+    let (distance, found) =
+        candidates.into_iter().map(|c| (distance(&word, &c.to_lowercase()), c)).min_by_key(|(d, _)| *d)?;
     (distance <= allowed).then_some(found)
 }
 
@@ -53,7 +56,8 @@ mod tests {
         assert_eq!(nearest("lsiten", keys), Some("listen"));
         assert_eq!(nearest("advertize", keys), Some("advertise"));
         assert_eq!(nearest("di", keys), Some("id"));
+        assert_eq!(nearest("ID", keys), Some("id"));
         assert_eq!(nearest("port", keys), None);
-        assert_eq!(nearest("x", []), None);
+        assert_eq!(nearest("x", ["y"]), None);
     }
 }
