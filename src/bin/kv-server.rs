@@ -1,2 +1,0 @@
-//! A node.
-fn main() {}
