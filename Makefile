@@ -1,0 +1,56 @@
+# Everything a newcomer needs, by name. `make` alone lists it.
+
+BIN := $(or $(CARGO_TARGET_DIR),target)/release
+SEEDS ?= 200
+
+.DEFAULT_GOAL := help
+.PHONY: help build install cluster run1 run2 run3 test verify fix sim bench clean-data
+
+help: ## list the targets
+	@awk -F ':.*## ' '/^[a-z0-9-]+:.*## / { printf "  make %-11s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+
+build: ## build the programs, optimised
+	cargo build --release --locked
+
+install: ## install the programs with cargo
+	cargo install --locked --path .
+
+cluster: build ## run three nodes in the foreground; Ctrl-C stops them
+	@config/cluster.sh $(BIN)/kv-server
+
+run1: build ## run node 1 alone
+	@$(BIN)/kv-server --config config/node1.toml
+
+run2: build ## run node 2 alone
+	@$(BIN)/kv-server --config config/node2.toml
+
+run3: build ## run node 3 alone
+	@$(BIN)/kv-server --config config/node3.toml
+
+# All features is what is developed. The default ones have other sockets (wire::net); the client's alone must stand without a node.
+test: ## run all tests
+	cargo test --locked --all-features
+	cargo test --locked
+	cargo test --locked --no-default-features --features client
+
+verify: ## check format, lints, docs and tests; changes nothing
+	cargo fmt --check
+	cargo clippy --locked --all-targets --all-features -- -D warnings
+	cargo clippy --locked --all-targets -- -D warnings
+	cargo check --locked --no-default-features --features client
+	RUSTDOCFLAGS="-D warnings --cfg tokio_unstable" cargo doc --locked --no-deps --all-features
+	$(MAKE) test
+
+fix: ## format, and apply what the lints suggest
+	cargo fmt
+	cargo clippy --fix --allow-dirty --allow-staged --all-targets --all-features
+	cargo fmt
+
+sim: ## search SEEDS simulated histories for a broken promise (SEEDS=200)
+	KV_SIM_SEEDS=$(SEEDS) cargo test --locked --release --features mutants --test simulation -- --nocapture
+
+bench: build ## measure a fresh local cluster
+	@config/cluster.sh $(BIN)/kv-server $(BIN)/kv-bench
+
+clean-data: ## delete the local cluster's data
+	rm -rf data
