@@ -54,9 +54,8 @@ fn check_says_ok_and_what_it_means() {
         out,
         "ok\nNode 2 of cluster 'kv' listens on 127.0.0.1:8001 and keeps its data in config/../data/node2 (fjall, sync always). \
          The cluster has 3 nodes; each of its 256 partitions is on 3 nodes. By default n=3 r=2 w=2 pr=0 pw=0: a write is \
-         acknowledged when 2 of 3 replicas hold it, a read when 2 answered; fallbacks stand in for owners that are down; a \
-         read sees every write acknowledged before it (r + w > n), unless fallbacks stood in for owners; concurrent writes \
-         are all kept.\n"
+         acknowledged when 2 of 3 replicas hold it, a read when 2 answered; no node is left to stand in for owners that are \
+         down; a read sees every write acknowledged before it (r + w > n); concurrent writes are all kept.\n"
     );
 }
 

@@ -279,12 +279,17 @@ impl Problems {
         self.0.extend(others.0);
     }
 
+    /// Whether `key` of any file is wrong.
+    pub fn about(&self, key: &str) -> bool {
+        self.0.iter().any(|problem| problem.key == key)
+    }
+
     pub fn is_empty(&self) -> bool {
         self.0.is_empty()
     }
 
     /// `value` if nothing was wrong.
-    pub fn none<T>(mut self, value: T) -> Result<T, ConfigError> {
+    pub fn into_result<T>(mut self, value: T) -> Result<T, ConfigError> {
         if self.0.is_empty() {
             return Ok(value);
         }

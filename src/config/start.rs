@@ -60,22 +60,24 @@ impl Config {
             Err(error) => {
                 let complaint = Complaint::Unreadable(reason(&error));
                 problems.push(Problem { place: Place::File(file), key: String::new(), complaint });
-                return problems.none(Config::default());
+                return problems.into_result(Config::default());
             }
         };
         let mut config = Config::default();
         let mut cluster_file = PathBuf::new();
         let read = read_file(&file, &text, &mut problems, |table| config.node.read(&mut cluster_file, table));
-        let Some(mut source) = read else { return problems.none(config) };
+        let Some(mut source) = read else { return problems.into_result(config) };
         let folder = path.parent().unwrap_or(Path::new(""));
         config.node.data_dir = folder.join(&config.node.data_dir);
         overrides.apply(&mut config.node, &mut source);
         config.node.check(&source, &mut problems);
-        if source.has("cluster") && config.read_cluster(&folder.join(cluster_file), &source, &mut problems) {
+        let usable = source.has("cluster") && config.read_cluster(&folder.join(cluster_file), &source, &mut problems);
+        // A node that is not known cannot be compared with its entry.
+        if usable && !problems.about("id") {
             config.node.complete(&config.cluster, &source);
             config.node.check_place(&config.cluster, &source, &mut problems);
         }
-        problems.none(config)
+        problems.into_result(config)
     }
 
     /// Reads the cluster's file; whether a node can be judged by it.
@@ -112,7 +114,7 @@ impl Config {
             Ok(servers) => servers,
             Err(error) => {
                 problems.push(source.problem("servers", error.into()));
-                return problems.none(Config::default());
+                return problems.into_result(Config::default());
             }
         };
         let replication = servers.len().min(REPLICATION_DEFAULT.into()) as u8;
@@ -128,7 +130,7 @@ impl Config {
         }
         config.node.complete(&config.cluster, &source);
         config.node.check_place(&config.cluster, &source, &mut problems);
-        problems.none(config)
+        problems.into_result(config)
     }
 
     /// A single node for trying things out, with its data in `data_dir` unless `overrides` says otherwise. It listens on
@@ -148,7 +150,7 @@ impl Config {
         config.node.advertise.clone_from(&config.node.listen);
         let mut problems = Problems::default();
         config.node.check_place(&config.cluster, &source, &mut problems);
-        problems.none(config)
+        problems.into_result(config)
     }
 }
 

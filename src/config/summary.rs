@@ -27,7 +27,7 @@ impl Config {
             count(cluster.nodes.len(), "node"),
             cluster.partitions,
             count(cluster.replication.into(), "node"),
-            promise(cluster.bucket(DEFAULT_BUCKET.as_bytes()), cluster.replication),
+            promise(cluster.bucket(DEFAULT_BUCKET.as_bytes()), cluster.replication, cluster.nodes.len()),
         )
     }
 
@@ -60,20 +60,24 @@ impl Config {
 }
 
 /// What a bucket's defaults promise, in a sentence or two.
-fn promise(bucket: &Bucket, replication: u8) -> String {
+fn promise(bucket: &Bucket, replication: u8, nodes: usize) -> String {
     let n = bucket.n.unwrap_or(replication);
     let (r, w, pr, pw) = (bucket.r.of(n), bucket.w.of(n), bucket.pr.of(n), bucket.pw.of(n));
+    let fallbacks = bucket.sloppy && nodes > n.into();
     let recency = if pr + pw > n {
         "a read sees every write acknowledged before it (pr + pw > n)"
-    } else if r + w > n && !bucket.sloppy {
+    } else if r + w > n && !fallbacks {
         "a read sees every write acknowledged before it (r + w > n)"
     } else if r + w > n {
         "a read sees every write acknowledged before it (r + w > n), unless fallbacks stood in for owners"
     } else {
         "a read may miss a recent write (r + w <= n)"
     };
-    let standing_in =
-        if bucket.sloppy { "fallbacks stand in for owners that are down" } else { "no fallback stands in" };
+    let standing_in = match (fallbacks, bucket.sloppy) {
+        (true, _) => "fallbacks stand in for owners that are down",
+        (_, true) => "no node is left to stand in for owners that are down",
+        (_, false) => "nobody stands in for owners that are down",
+    };
     let conflicts = match bucket.conflict {
         Conflict::Siblings => "concurrent writes are all kept",
         Conflict::Lww => "of concurrent writes the newest survives",

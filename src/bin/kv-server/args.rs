@@ -11,6 +11,11 @@ use tempfile::TempDir;
 use kv::config::{Config, ConfigError, Overrides};
 use kv::core::id::NodeId;
 
+const USAGE: &str = "\
+kv-server [check] --config FILE [OPTIONS]
+       kv-server ID LISTEN SERVERS [OPTIONS]
+       kv-server --dev [OPTIONS]";
+
 const EXAMPLES: &str = "\
 Examples:
   kv-server --config config/node1.toml
@@ -29,7 +34,7 @@ RUST_LOG says what is logged, as in RUST_LOG=warn,kv::node=debug; the default is
 
 /// A node of a KV cluster
 #[derive(Parser, Debug)]
-#[command(version, after_help = EXAMPLES)]
+#[command(name = "kv-server", version, override_usage = USAGE, after_help = EXAMPLES)]
 pub struct Arguments {
     #[command(subcommand)]
     command: Option<Command>,

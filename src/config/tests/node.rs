@@ -24,6 +24,12 @@ fn cluster_id_and_data_dir_are_required() {
 }
 
 #[test]
+fn a_wrong_id_is_not_compared_with_the_list() {
+    let node = NODE.replace("id = 1", "id = 0\nadvertise = \"127.0.0.1:7002\"");
+    assert_eq!(one(load(&node, CLUSTER)), "n.toml:2: id: found 0, expected a node's number from 1 to 4294967295");
+}
+
+#[test]
 fn arguments_override_the_file() {
     let overrides = Overrides {
         id: Some(NodeId(2)),
@@ -197,6 +203,34 @@ fn a_dev_node_is_a_cluster_of_its_own() {
     let port = config.node.listen.strip_prefix("[::1]:").unwrap().parse::<u16>().unwrap();
     assert!(port > 0 && config.cluster.nodes[0].address == config.node.listen);
     assert_eq!(config.node.data_dir, Path::new("mine"));
+}
+
+#[test]
+fn the_summary_promises_no_more_than_the_quorums() {
+    let fourth = "[[nodes]]\nid = 4\naddress = \"127.0.0.1:7004\"\n[buckets.default]\n";
+    for (keys, words) in [
+        (
+            "",
+            "fallbacks stand in for owners that are down; a read sees every write acknowledged before it (r + w > n), \
+             unless fallbacks stood in for owners; concurrent writes are all kept.",
+        ),
+        (
+            "sloppy = false",
+            "nobody stands in for owners that are down; \
+             a read sees every write acknowledged before it (r + w > n); concurrent writes are all kept.",
+        ),
+        (
+            "pr = 2\npw = 2\nconflict = \"lww\"",
+            "a read sees every write acknowledged before it (pr + pw > n); \
+             of concurrent writes the newest survives.",
+        ),
+        ("r = 1", "a read may miss a recent write (r + w <= n); concurrent writes are all kept."),
+        ("[buckets.b]", "concurrent writes are all kept. One other bucket has properties of its own."),
+        ("[buckets.b]\n[buckets.c]", "concurrent writes are all kept. 2 other buckets have properties of their own."),
+    ] {
+        let summary = load(NODE, &format!("{CLUSTER}{fourth}{keys}\n")).unwrap().summary();
+        assert!(summary.ends_with(words), "{summary}");
+    }
 }
 
 #[test]

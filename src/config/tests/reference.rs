@@ -19,7 +19,7 @@ fn read(cluster: &str, node: &str) -> (Config, Vec<String>) {
     let read_node = read_file("node", node, &mut problems, |table| config.node.read(&mut path, table));
     let sources = [read_cluster, read_node].map(|source| source.expect("TOML"));
     let left_out = sources.iter().flat_map(|source| source.defaulted().clone()).collect();
-    (problems.none(config).unwrap_or_else(|error| panic!("{error}")), left_out)
+    (problems.into_result(config).unwrap_or_else(|error| panic!("{error}")), left_out)
 }
 
 #[test]
