@@ -30,6 +30,12 @@ impl QuorumSize {
     }
 }
 
+impl From<u8> for QuorumSize {
+    fn from(count: u8) -> QuorumSize {
+        QuorumSize::Count(count)
+    }
+}
+
 impl fmt::Display for QuorumSize {
     fn fmt(&self, f: &mut fmt::Formatter) -> fmt::Result {
         match self {
