@@ -1,0 +1,339 @@
+//! Nodes that speak the protocol on loopback ports and do as a test tells them.
+//!
+//! Unless told otherwise they answer like a cluster whose nodes share one memory. A test hands a node a reaction to requests
+//! ([`FakeNode::react`]) and looks at what arrived ([`FakeNode::requests`], [`FakeNode::frames`]).
+
+mod inspection;
+mod memory;
+
+use std::collections::BTreeMap;
+use std::future::Future;
+use std::sync::atomic::{AtomicBool, AtomicU32, AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex};
+use std::time::Duration;
+
+use bytes::{Bytes, BytesMut};
+use kv::core::bucket::Bucket;
+use kv::core::id::{Epoch, NodeId, StoreId};
+use kv::core::request::{Answer, Failure, Request};
+use kv::core::ring::{Member, Ring};
+use kv::wire::frame::{self, FrameLimits, FrameReader, GREETING};
+use kv::wire::handshake::{Hello, Welcome};
+use kv::wire::message::{ToClient, ToNode};
+use kv::wire::net::{Listener, Stream};
+use kv::wire::report::RingReport;
+use tokio::io::AsyncWriteExt;
+use tokio::sync::mpsc;
+use tokio::task::{JoinHandle, JoinSet};
+
+use memory::Memory;
+
+/// The name of every fake cluster.
+pub const CLUSTER: &str = "fake";
+
+/// What a node does with a request.
+pub enum Reaction {
+    /// Answers so.
+    Answer(Result<Answer, Failure>),
+    /// Answers as usual.
+    Usual,
+    /// Answers as usual, after a while.
+    Later(Duration),
+    /// Closes the connection.
+    Close,
+    /// Never answers this request, but goes on with all others and with pings.
+    Hang,
+    /// Says nothing more on this connection, not even to pings, and keeps it open.
+    Silence,
+}
+
+type React = Box<dyn FnMut(&Request) -> Reaction + Send>;
+
+/// Nodes with one ring and one memory.
+pub struct FakeCluster {
+    pub nodes: Vec<FakeNode>,
+    ring: Arc<Mutex<RingReport>>,
+}
+
+/// One of them.
+pub struct FakeNode {
+    pub id: NodeId,
+    pub address: String,
+    state: Arc<State>,
+    task: JoinHandle<()>,
+}
+
+struct State {
+    id: NodeId,
+    ring: Arc<Mutex<RingReport>>,
+    memory: Arc<Mutex<Memory>>,
+    react: Mutex<React>,
+    requests: Mutex<Vec<Request>>,
+    frames: AtomicUsize,
+    connections: AtomicUsize,
+    in_flight_max: AtomicU32,
+    /// Set: new connections are accepted and get no greeting.
+    mute: AtomicBool,
+    /// Said to every connection.
+    goodbye: tokio::sync::watch::Sender<Option<String>>,
+}
+
+impl FakeCluster {
+    /// Starts nodes 1 to `count` on free ports.
+    pub async fn start(count: u32, replication: u8) -> FakeCluster {
+        FakeCluster::start_with(count, replication, vec![]).await
+    }
+
+    /// The same with buckets of their own.
+    pub async fn start_with(count: u32, replication: u8, buckets: Vec<(String, Bucket)>) -> FakeCluster {
+        let mut listeners = Vec::new();
+        for id in 1..=count {
+            listeners.push((NodeId(id), Listener::bind("127.0.0.1:0").await.unwrap()));
+        }
+        let members = listeners.iter().map(|(id, l)| member(*id, l.local_addr().unwrap().to_string())).collect();
+        let ring = Ring::new(Epoch { generation: 0, counter: 1 }, 64, replication, members).unwrap();
+        let ring = Arc::new(Mutex::new(RingReport { cluster: CLUSTER.into(), ring, buckets }));
+        let memory = Arc::new(Mutex::new(Memory::default()));
+        let nodes = listeners.into_iter().map(|(id, l)| FakeNode::start(id, l, ring.clone(), memory.clone())).collect();
+        FakeCluster { nodes, ring }
+    }
+
+    /// Addresses, for a client.
+    pub fn addresses(&self) -> Vec<String> {
+        self.nodes.iter().map(|n| n.address.clone()).collect()
+    }
+
+    /// The node with this number.
+    pub fn node(&self, id: NodeId) -> &FakeNode {
+        &self.nodes[id.0 as usize - 1]
+    }
+
+    /// Replaces the ring by a newer one over the nodes whose numbers are given.
+    pub fn change_ring(&self, replication: u8, nodes: &[u32]) -> Epoch {
+        let mut report = self.ring.lock().unwrap();
+        let epoch = Epoch { generation: 0, counter: report.ring.epoch.counter + 1 };
+        let members = nodes.iter().map(|&id| member(NodeId(id), self.node(NodeId(id)).address.clone())).collect();
+        report.ring = Ring::new(epoch, 64, replication, members).unwrap();
+        epoch
+    }
+
+    /// How many requests all nodes got.
+    pub fn requests(&self) -> usize {
+        self.nodes.iter().map(|n| n.requests().len()).sum()
+    }
+}
+
+impl FakeNode {
+    fn start(id: NodeId, listener: Listener, ring: Arc<Mutex<RingReport>>, memory: Arc<Mutex<Memory>>) -> FakeNode {
+        let address = listener.local_addr().unwrap().to_string();
+        let state = Arc::new(State {
+            id,
+            ring,
+            memory,
+            react: Mutex::new(Box::new(|_| Reaction::Usual)),
+            requests: Mutex::default(),
+            frames: AtomicUsize::new(0),
+            connections: AtomicUsize::new(0),
+            in_flight_max: AtomicU32::new(1000),
+            mute: AtomicBool::new(false),
+            goodbye: tokio::sync::watch::Sender::new(None),
+        });
+        let task = tokio::spawn(accept(listener, state.clone()));
+        FakeNode { id, address, state, task }
+    }
+
+    /// From now on it reacts so to requests.
+    pub fn react(&self, react: impl FnMut(&Request) -> Reaction + Send + 'static) {
+        *self.state.react.lock().unwrap() = Box::new(react);
+    }
+
+    /// It falls silent, on every connection as soon as a request arrives there, and for new ones.
+    pub fn fall_silent(&self) {
+        self.state.mute.store(true, Ordering::SeqCst);
+        self.react(|_| Reaction::Silence);
+    }
+
+    /// It is as it was.
+    pub fn recover(&self) {
+        self.state.mute.store(false, Ordering::SeqCst);
+        self.react(|_| Reaction::Usual);
+    }
+
+    /// It takes so many requests at once.
+    pub fn set_in_flight_max(&self, max: u32) {
+        self.state.in_flight_max.store(max, Ordering::SeqCst);
+    }
+
+    /// It closes its port and all connections.
+    pub fn stop(&self) {
+        self.task.abort();
+    }
+
+    /// It says goodbye to all connections.
+    pub fn say_goodbye(&self, reason: &str) {
+        self.state.goodbye.send_replace(Some(reason.into()));
+    }
+
+    /// What it was asked.
+    pub fn requests(&self) -> Vec<Request> {
+        self.state.requests.lock().unwrap().clone()
+    }
+
+    /// How many frames came after greetings.
+    pub fn frames(&self) -> usize {
+        self.state.frames.load(Ordering::SeqCst)
+    }
+
+    /// How many connections were accepted.
+    pub fn connections(&self) -> usize {
+        self.state.connections.load(Ordering::SeqCst)
+    }
+}
+
+impl Drop for FakeNode {
+    fn drop(&mut self) {
+        self.task.abort();
+    }
+}
+
+/// Waits until it is so.
+pub async fn eventually(what: &str, mut so: impl FnMut() -> bool) {
+    let waited = async {
+        while !so() {
+            tokio::time::sleep(Duration::from_millis(2)).await;
+        }
+    };
+    within(Duration::from_secs(20), what, waited).await;
+}
+
+/// What it comes to, if it comes to anything in time.
+pub async fn within<T>(time: Duration, what: &str, future: impl Future<Output = T>) -> T {
+    tokio::time::timeout(time, future).await.unwrap_or_else(|_| panic!("not within {time:?}: {what}"))
+}
+
+fn member(node: NodeId, address: String) -> Member {
+    Member { store: StoreId(node.0.into()), node, address, zone: String::new(), weight: 1 }
+}
+
+async fn accept(listener: Listener, state: Arc<State>) {
+    let mut connections = JoinSet::new();
+    while let Ok((stream, _)) = listener.accept().await {
+        state.connections.fetch_add(1, Ordering::SeqCst);
+        connections.spawn(serve(stream, state.clone()));
+    }
+}
+
+async fn serve(stream: Stream, state: Arc<State>) {
+    let (read, mut write) = tokio::io::split(stream);
+    let mut reader = FrameReader::new(read, GREETING);
+    let Ok(Some(hello)) = reader.read_one::<Hello>().await else { return };
+    if state.mute.load(Ordering::SeqCst) {
+        return std::future::pending().await;
+    }
+    let welcome = match hello.agree(CLUSTER) {
+        Err(refusal) => Welcome::Refused(refusal),
+        Ok(version) => Welcome::Accepted {
+            version,
+            cluster: CLUSTER.into(),
+            node: state.id,
+            store: StoreId(state.id.0.into()),
+            frame_bytes_max: FrameLimits::default().frame_bytes_max,
+            in_flight_max: state.in_flight_max.load(Ordering::SeqCst),
+        },
+    };
+    let mut out = BytesMut::new();
+    frame::encode(&welcome, GREETING.frame_bytes_max, &mut out);
+    if write.write_all(&out).await.is_err() || matches!(welcome, Welcome::Refused(_)) {
+        return;
+    }
+    reader.set_limits(FrameLimits::default());
+    let (answers, mut to_write) = mpsc::unbounded_channel::<ToClient>();
+    let mut goodbye = state.goodbye.subscribe();
+    let mut frames: Vec<Bytes> = Vec::new();
+    loop {
+        let reason = goodbye.borrow_and_update().clone();
+        if let Some(reason) = reason {
+            let _ = answers.send(ToClient::Goodbye(reason));
+        }
+        tokio::select! {
+            biased;
+            answer = to_write.recv() => {
+                let mut batch: Vec<ToClient> = answer.into_iter().collect();
+                while let Ok(answer) = to_write.try_recv() {
+                    batch.push(answer);
+                }
+                out.clear();
+                frame::encode(&batch, FrameLimits::default().frame_bytes_max, &mut out);
+                if write.write_all(&out).await.is_err() {
+                    return;
+                }
+            }
+            read = reader.read(&mut frames) => match read {
+                Ok(true) => for frame in std::mem::take(&mut frames) {
+                    state.frames.fetch_add(1, Ordering::SeqCst);
+                    for message in frame::decode::<Vec<ToNode>>(&frame).expect("a batch of messages") {
+                        match state.handle(message) {
+                            Handled::Say(answer) => drop(answers.send(answer)),
+                            Handled::SayLater(pause, answer) => {
+                                let answers = answers.clone();
+                                tokio::spawn(async move {
+                                    tokio::time::sleep(pause).await;
+                                    answers.send(answer)
+                                });
+                            }
+                            Handled::Nothing => {}
+                            Handled::Close => return,
+                            Handled::Silence => return std::future::pending().await,
+                        }
+                    }
+                },
+                _ => return,
+            },
+            Ok(()) = goodbye.changed() => {}
+        }
+    }
+}
+
+enum Handled {
+    Say(ToClient),
+    SayLater(Duration, ToClient),
+    Nothing,
+    Close,
+    Silence,
+}
+
+impl State {
+    fn handle(&self, message: ToNode) -> Handled {
+        match message {
+            ToNode::Ping(id) => Handled::Say(ToClient::Pong(id)),
+            ToNode::Inspect { id, what } => {
+                let result = Ok(Box::new(self.inspect(what)));
+                Handled::Say(ToClient::Shown { id, result })
+            }
+            ToNode::Call { id, request, .. } => {
+                self.requests.lock().unwrap().push(request.clone());
+                let reaction = (self.react.lock().unwrap())(&request);
+                let usual = || Ok(self.memory.lock().unwrap().apply(&request.operation, self.id));
+                let (pause, result) = match reaction {
+                    Reaction::Answer(result) => (None, result),
+                    Reaction::Usual => (None, usual()),
+                    Reaction::Later(pause) => (Some(pause), usual()),
+                    Reaction::Close => return Handled::Close,
+                    Reaction::Hang => return Handled::Nothing,
+                    Reaction::Silence => return Handled::Silence,
+                };
+                let epoch = self.ring.lock().unwrap().ring.epoch;
+                let answer = ToClient::Answer { id, epoch, result };
+                match pause {
+                    None => Handled::Say(answer),
+                    Some(pause) => Handled::SayLater(pause, answer),
+                }
+            }
+        }
+    }
+}
+
+/// How many requests each node got.
+pub fn spread(cluster: &FakeCluster) -> BTreeMap<NodeId, usize> {
+    cluster.nodes.iter().map(|n| (n.id, n.requests().len())).collect()
+}
