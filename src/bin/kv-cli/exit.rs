@@ -1,0 +1,126 @@
+//! How a command ends.
+
+use std::io;
+use std::process::ExitCode;
+
+use kv::client::servers::BadServers;
+use kv::client::{ClientError, Failure};
+
+/// What the exit code tells a script.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Exit {
+    /// It was done.
+    Done = 0,
+    /// The key has no value.
+    NotFound = 1,
+    /// The command cannot be met as it stands.
+    Usage = 2,
+    /// Too few nodes could do it in time; a write was not applied.
+    QuorumNotMet = 3,
+    /// A write may have been applied.
+    OutcomeUnknown = 4,
+    /// No node could be reached.
+    CannotConnect = 5,
+}
+
+impl From<Exit> for ExitCode {
+    fn from(exit: Exit) -> ExitCode {
+        ExitCode::from(exit as u8)
+    }
+}
+
+/// Why a command was not done.
+#[derive(Debug, thiserror::Error)]
+pub enum CliError {
+    /// The cluster or the way to it.
+    #[error(transparent)]
+    Client(#[from] ClientError),
+    /// The list of servers.
+    #[error(transparent)]
+    Servers(#[from] BadServers),
+    /// A file that was named.
+    #[error("{path}: {reason}")]
+    File {
+        /// As it was named.
+        path: String,
+        /// What is wrong with it.
+        reason: String,
+    },
+    /// Standard output.
+    #[error("cannot write to standard output: {0}")]
+    Output(io::Error),
+    /// The operating system.
+    #[error("cannot start: {0}")]
+    Runtime(io::Error),
+}
+
+impl CliError {
+    /// The exit code.
+    pub fn exit(&self) -> Exit {
+        let CliError::Client(error) = self else { return Exit::Usage };
+        match error {
+            error if error.outcome_unknown() => Exit::OutcomeUnknown,
+            ClientError::Failure(failure) => match failure {
+                Failure::Invalid(_) | Failure::BadContext(_) | Failure::TooLarge { .. } | Failure::TooMany { .. } => {
+                    Exit::Usage
+                }
+                _ => Exit::QuorumNotMet,
+            },
+            ClientError::Timeout { .. } => Exit::QuorumNotMet,
+            ClientError::UnknownNode(_) | ClientError::Servers(_) => Exit::Usage,
+            _ => Exit::CannotConnect,
+        }
+    }
+
+    /// What to do next, where the error does not say so itself.
+    pub fn advice(&self) -> Option<&'static str> {
+        match (self.exit(), self) {
+            (Exit::CannotConnect, _) => {
+                Some("Is the cluster running there? Name its nodes with --servers host:port,... or KV_SERVERS.")
+            }
+            (Exit::OutcomeUnknown, _) => {
+                Some("It may have been applied, now or later: read the key before writing it again.")
+            }
+            (_, CliError::Client(ClientError::Failure(Failure::QuorumNotMet { .. }))) => Some(
+                "Start the missing node, or ask for less: a smaller --r or --w, --sloppy. `kv-cli status` shows who is down.",
+            ),
+            (Exit::QuorumNotMet, _) => {
+                Some("Try again, or give it longer with --timeout. `kv-cli status` shows who is slow or down.")
+            }
+            (_, CliError::Client(ClientError::Failure(Failure::Invalid(_)))) => {
+                Some("`kv-cli ring` shows the buckets and how many replicas they have.")
+            }
+            _ => None,
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use kv::core::request::Kind;
+
+    fn exit(failure: Failure) -> Exit {
+        CliError::from(ClientError::from(failure)).exit()
+    }
+
+    #[test]
+    fn each_failure_has_its_code() {
+        let quorum_not_met = |applied| Failure::QuorumNotMet {
+            kind: Kind::Write,
+            needed: 3,
+            got: 2,
+            primaries_needed: 0,
+            primaries_got: 2,
+            missing: vec![],
+            applied,
+        };
+        assert_eq!(exit(quorum_not_met(false)), Exit::QuorumNotMet);
+        assert_eq!(exit(quorum_not_met(true)), Exit::OutcomeUnknown);
+        assert_eq!(exit(Failure::Invalid("w > n".into())), Exit::Usage);
+        assert_eq!(exit(Failure::BadContext("cut".into())), Exit::Usage);
+        assert_eq!(exit(Failure::ShuttingDown), Exit::QuorumNotMet);
+        assert_eq!(exit(Failure::OutcomeUnknown("broken".into())), Exit::OutcomeUnknown);
+        assert_eq!(CliError::from(ClientError::Connect { tried: vec![] }).exit(), Exit::CannotConnect);
+    }
+}
