@@ -14,6 +14,8 @@ use crate::wire::report::{Inspect, Inspection};
 
 /// A read that has waited so long, or half its time, also asks another node.
 const HEDGE_AFTER: Duration = Duration::from_secs(1);
+/// A request waits this part of the connect timeout for a first connection while other nodes could be asked.
+const PATIENCE: u32 = 4;
 /// Pause before all nodes are tried again; it grows with each round.
 const ROUND_PAUSE: Duration = Duration::from_millis(50);
 /// A node that asks for no pause at all gets one.
@@ -60,7 +62,7 @@ pub(crate) async fn inspect_any(topology: &Arc<Topology>, what: Inspect) -> Resu
             attempts.next_round().await?;
             continue;
         };
-        match link.ask(Ask::Inspect(what.clone()), attempts.deadline).await {
+        match link.ask(Ask::Inspect(what.clone()), attempts.deadline, None).await {
             Err(LinkError::NotSent(reason) | LinkError::Lost(reason)) => attempts.unreached(link, reason),
             told => return shown(told, link.address(), timeout),
         }
@@ -69,7 +71,7 @@ pub(crate) async fn inspect_any(topology: &Arc<Topology>, what: Inspect) -> Resu
 
 /// Asks this node for a report.
 pub(crate) async fn inspect(link: &Link, what: Inspect, timeout: Duration) -> Result<Inspection, ClientError> {
-    shown(link.ask(Ask::Inspect(what), Instant::now() + timeout).await, link.address(), timeout)
+    shown(link.ask(Ask::Inspect(what), Instant::now() + timeout, None).await, link.address(), timeout)
 }
 
 fn shown(told: Result<Told, LinkError>, address: &str, after: Duration) -> Result<Inspection, ClientError> {
@@ -126,10 +128,7 @@ impl<'t> Attempts<'t> {
             outcome = &mut first => return (link.clone(), outcome),
             () = sleep(patience) => link.was_slow(),
         }
-        let mut tried = self.tried.clone();
-        tried.push(link.clone());
-        let second = view.pick(request.operation.key(), request.options.n, &tried);
-        let Some(other) = second.filter(|other| other.rank() == Rank::Ready) else {
+        let Some(other) = self.alternative(view, &link, request) else {
             return (link.clone(), first.await);
         };
         let second = self.attempt(view, &other, request);
@@ -147,9 +146,11 @@ impl<'t> Attempts<'t> {
         }
     }
 
-    async fn attempt(&self, view: &View, link: &Link, request: &Request) -> Outcome {
+    async fn attempt(&self, view: &View, link: &Arc<Link>, request: &Request) -> Outcome {
         let ask = Ask::Call { epoch: view.report.ring.epoch, request: request.clone() };
-        match link.ask(ask, self.deadline).await {
+        let waits = !link.is_connected() && self.alternative(view, link, request).is_some();
+        let patience = waits.then(|| self.topology.settings().connect_timeout / PATIENCE);
+        match link.ask(ask, self.deadline, patience).await {
             Ok(Told::Answer { epoch, result }) => {
                 self.topology.saw_epoch(epoch);
                 Outcome::Answered(result)
@@ -159,6 +160,12 @@ impl<'t> Attempts<'t> {
             Err(LinkError::Lost(reason)) => Outcome::Lost(reason),
             Err(LinkError::Late { sent }) => Outcome::Late { sent },
         }
+    }
+
+    /// Another node that could be asked at once.
+    fn alternative(&self, view: &View, link: &Arc<Link>, request: &Request) -> Option<Arc<Link>> {
+        let tried: Vec<_> = self.tried.iter().chain([link]).cloned().collect();
+        view.pick(request.operation.key(), request.options.n, &tried).filter(|other| other.rank() == Rank::Ready)
     }
 
     fn unreached(&mut self, link: Arc<Link>, reason: String) {

@@ -232,7 +232,7 @@ async fn ask_for_ring(
     loop {
         match rest.next() {
             Some(link) => drop(asked.spawn(async move {
-                let told = link.ask(Ask::Inspect(Inspect::Ring), deadline).await;
+                let told = link.ask(Ask::Inspect(Inspect::Ring), deadline, None).await;
                 (link.address().to_string(), told)
             })),
             None if asked.is_empty() => return Err(ClientError::Connect { tried }),

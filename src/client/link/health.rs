@@ -25,26 +25,38 @@ pub(super) struct Health(Mutex<State>);
 
 #[derive(Default)]
 struct State {
-    down: bool,
+    connection: Connection,
     slow_until: Option<Instant>,
+}
+
+#[derive(Default, PartialEq)]
+enum Connection {
+    #[default]
+    Untried,
+    Up,
+    Down,
 }
 
 impl Health {
     pub fn rank(&self) -> Rank {
         let state = self.lock();
         match state.slow_until {
-            _ if state.down => Rank::Down,
+            _ if state.connection == Connection::Down => Rank::Down,
             Some(until) if Instant::now() < until => Rank::Slow,
             _ => Rank::Ready,
         }
     }
 
+    pub fn is_up(&self) -> bool {
+        self.lock().connection == Connection::Up
+    }
+
     pub fn up(&self) {
-        self.lock().down = false;
+        self.lock().connection = Connection::Up;
     }
 
     pub fn down(&self) {
-        self.lock().down = true;
+        self.lock().connection = Connection::Down;
     }
 
     pub fn slow(&self) {

@@ -109,14 +109,20 @@ impl Link {
         self.health.rank()
     }
 
+    /// Whether a call could be written at once.
+    pub fn is_connected(&self) -> bool {
+        self.health.is_up()
+    }
+
     /// It took too long: others are asked first for a while.
     pub fn was_slow(&self) {
         self.health.slow();
     }
 
-    /// Asks and waits for the answer.
-    pub async fn ask(&self, ask: Ask, deadline: Instant) -> Result<Told, LinkError> {
-        let (reply, answer) = oneshot::channel();
+    /// Asks and waits for the answer. With `patience`, a call that cannot be sent for so long because there is no connection yet
+    /// is withdrawn: there are others to ask. The dial goes on for those who come later.
+    pub async fn ask(&self, ask: Ask, deadline: Instant, patience: Option<Duration>) -> Result<Told, LinkError> {
+        let (reply, mut answer) = oneshot::channel();
         let claim = Claim::default();
         let queued = Queued { ask, deadline, claim: claim.clone(), reply };
         match timeout_at(deadline, self.queue.send(queued)).await {
@@ -124,7 +130,20 @@ impl Link {
             Ok(Err(_)) => return Err(LinkError::NotSent("its connection's task has ended".into())),
             Ok(Ok(())) => {}
         }
-        match timeout_at(deadline + ANSWER_GRACE, answer).await {
+        let due = deadline + ANSWER_GRACE;
+        let mut answered = None;
+        if let Some(patience) = patience.filter(|_| !self.health.is_up()) {
+            answered = timeout_at(due.min(Instant::now() + patience), &mut answer).await.ok();
+            if answered.is_none() && !self.health.is_up() && claim.take() {
+                self.was_slow();
+                return Err(LinkError::NotSent(format!("no greeting within {} ms", patience.as_millis())));
+            }
+        }
+        let answered = match answered {
+            None => timeout_at(due, answer).await,
+            Some(answered) => Ok(answered),
+        };
+        match answered {
             Ok(Ok(outcome)) => outcome,
             Ok(Err(_)) if Instant::now() >= deadline => Err(LinkError::Late { sent: !claim.take() }),
             Ok(Err(_)) if claim.take() => Err(LinkError::NotSent("the connection ended before it was sent".into())),

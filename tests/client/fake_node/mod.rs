@@ -3,6 +3,7 @@
 //! Unless told otherwise they answer like a cluster whose nodes share one memory. A test hands a node a reaction to requests
 //! ([`FakeNode::react`]) and looks at what arrived ([`FakeNode::requests`], [`FakeNode::frames`]).
 
+mod connection;
 mod inspection;
 mod memory;
 
@@ -12,19 +13,13 @@ use std::sync::atomic::{AtomicBool, AtomicU32, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
-use bytes::{Bytes, BytesMut};
 use kv::core::bucket::Bucket;
 use kv::core::id::{Epoch, NodeId, StoreId};
 use kv::core::request::{Answer, Failure, Request};
 use kv::core::ring::{Member, Ring};
-use kv::wire::frame::{self, FrameLimits, FrameReader, GREETING};
-use kv::wire::handshake::{Hello, Welcome};
-use kv::wire::message::{ToClient, ToNode};
-use kv::wire::net::{Listener, Stream};
+use kv::wire::net::Listener;
 use kv::wire::report::RingReport;
-use tokio::io::AsyncWriteExt;
-use tokio::sync::mpsc;
-use tokio::task::{JoinHandle, JoinSet};
+use tokio::task::JoinHandle;
 
 use memory::Memory;
 
@@ -55,6 +50,13 @@ pub struct FakeCluster {
     ring: Arc<Mutex<RingReport>>,
 }
 
+/// What the nodes of a cluster share.
+#[derive(Clone)]
+pub struct Shared {
+    ring: Arc<Mutex<RingReport>>,
+    memory: Arc<Mutex<Memory>>,
+}
+
 /// One of them.
 pub struct FakeNode {
     pub id: NodeId,
@@ -78,6 +80,16 @@ struct State {
     goodbye: tokio::sync::watch::Sender<Option<String>>,
 }
 
+impl Shared {
+    /// A first ring over these nodes, and an empty memory.
+    pub fn new(nodes: Vec<(NodeId, String)>, replication: u8, buckets: Vec<(String, Bucket)>) -> Shared {
+        let members = nodes.into_iter().map(|(id, address)| member(id, address)).collect();
+        let ring = Ring::new(Epoch { generation: 0, counter: 1 }, 64, replication, members).unwrap();
+        let ring = Arc::new(Mutex::new(RingReport { cluster: CLUSTER.into(), ring, buckets }));
+        Shared { ring, memory: Arc::default() }
+    }
+}
+
 impl FakeCluster {
     /// Starts nodes 1 to `count` on free ports.
     pub async fn start(count: u32, replication: u8) -> FakeCluster {
@@ -90,12 +102,10 @@ impl FakeCluster {
         for id in 1..=count {
             listeners.push((NodeId(id), Listener::bind("127.0.0.1:0").await.unwrap()));
         }
-        let members = listeners.iter().map(|(id, l)| member(*id, l.local_addr().unwrap().to_string())).collect();
-        let ring = Ring::new(Epoch { generation: 0, counter: 1 }, 64, replication, members).unwrap();
-        let ring = Arc::new(Mutex::new(RingReport { cluster: CLUSTER.into(), ring, buckets }));
-        let memory = Arc::new(Mutex::new(Memory::default()));
-        let nodes = listeners.into_iter().map(|(id, l)| FakeNode::start(id, l, ring.clone(), memory.clone())).collect();
-        FakeCluster { nodes, ring }
+        let members = listeners.iter().map(|(id, l)| (*id, l.local_addr().unwrap().to_string())).collect();
+        let shared = Shared::new(members, replication, buckets);
+        let nodes = listeners.into_iter().map(|(id, l)| FakeNode::start(id, l, shared.clone())).collect();
+        FakeCluster { nodes, ring: shared.ring }
     }
 
     /// Addresses, for a client.
@@ -124,12 +134,13 @@ impl FakeCluster {
 }
 
 impl FakeNode {
-    fn start(id: NodeId, listener: Listener, ring: Arc<Mutex<RingReport>>, memory: Arc<Mutex<Memory>>) -> FakeNode {
+    /// Serves what comes to `listener`.
+    pub fn start(id: NodeId, listener: Listener, shared: Shared) -> FakeNode {
         let address = listener.local_addr().unwrap().to_string();
         let state = Arc::new(State {
             id,
-            ring,
-            memory,
+            ring: shared.ring,
+            memory: shared.memory,
             react: Mutex::new(Box::new(|_| Reaction::Usual)),
             requests: Mutex::default(),
             frames: AtomicUsize::new(0),
@@ -138,7 +149,7 @@ impl FakeNode {
             mute: AtomicBool::new(false),
             goodbye: tokio::sync::watch::Sender::new(None),
         });
-        let task = tokio::spawn(accept(listener, state.clone()));
+        let task = tokio::spawn(connection::accept(listener, state.clone()));
         FakeNode { id, address, state, task }
     }
 
@@ -213,124 +224,6 @@ pub async fn within<T>(time: Duration, what: &str, future: impl Future<Output = 
 
 fn member(node: NodeId, address: String) -> Member {
     Member { store: StoreId(node.0.into()), node, address, zone: String::new(), weight: 1 }
-}
-
-async fn accept(listener: Listener, state: Arc<State>) {
-    let mut connections = JoinSet::new();
-    while let Ok((stream, _)) = listener.accept().await {
-        state.connections.fetch_add(1, Ordering::SeqCst);
-        connections.spawn(serve(stream, state.clone()));
-    }
-}
-
-async fn serve(stream: Stream, state: Arc<State>) {
-    let (read, mut write) = tokio::io::split(stream);
-    let mut reader = FrameReader::new(read, GREETING);
-    let Ok(Some(hello)) = reader.read_one::<Hello>().await else { return };
-    if state.mute.load(Ordering::SeqCst) {
-        return std::future::pending().await;
-    }
-    let welcome = match hello.agree(CLUSTER) {
-        Err(refusal) => Welcome::Refused(refusal),
-        Ok(version) => Welcome::Accepted {
-            version,
-            cluster: CLUSTER.into(),
-            node: state.id,
-            store: StoreId(state.id.0.into()),
-            frame_bytes_max: FrameLimits::default().frame_bytes_max,
-            in_flight_max: state.in_flight_max.load(Ordering::SeqCst),
-        },
-    };
-    let mut out = BytesMut::new();
-    frame::encode(&welcome, GREETING.frame_bytes_max, &mut out);
-    if write.write_all(&out).await.is_err() || matches!(welcome, Welcome::Refused(_)) {
-        return;
-    }
-    reader.set_limits(FrameLimits::default());
-    let (answers, mut to_write) = mpsc::unbounded_channel::<ToClient>();
-    let mut goodbye = state.goodbye.subscribe();
-    let mut frames: Vec<Bytes> = Vec::new();
-    loop {
-        let reason = goodbye.borrow_and_update().clone();
-        if let Some(reason) = reason {
-            let _ = answers.send(ToClient::Goodbye(reason));
-        }
-        tokio::select! {
-            biased;
-            answer = to_write.recv() => {
-                let mut batch: Vec<ToClient> = answer.into_iter().collect();
-                while let Ok(answer) = to_write.try_recv() {
-                    batch.push(answer);
-                }
-                out.clear();
-                frame::encode(&batch, FrameLimits::default().frame_bytes_max, &mut out);
-                if write.write_all(&out).await.is_err() {
-                    return;
-                }
-            }
-            read = reader.read(&mut frames) => match read {
-                Ok(true) => for frame in std::mem::take(&mut frames) {
-                    state.frames.fetch_add(1, Ordering::SeqCst);
-                    for message in frame::decode::<Vec<ToNode>>(&frame).expect("a batch of messages") {
-                        match state.handle(message) {
-                            Handled::Say(answer) => drop(answers.send(answer)),
-                            Handled::SayLater(pause, answer) => {
-                                let answers = answers.clone();
-                                tokio::spawn(async move {
-                                    tokio::time::sleep(pause).await;
-                                    answers.send(answer)
-                                });
-                            }
-                            Handled::Nothing => {}
-                            Handled::Close => return,
-                            Handled::Silence => return std::future::pending().await,
-                        }
-                    }
-                },
-                _ => return,
-            },
-            Ok(()) = goodbye.changed() => {}
-        }
-    }
-}
-
-enum Handled {
-    Say(ToClient),
-    SayLater(Duration, ToClient),
-    Nothing,
-    Close,
-    Silence,
-}
-
-impl State {
-    fn handle(&self, message: ToNode) -> Handled {
-        match message {
-            ToNode::Ping(id) => Handled::Say(ToClient::Pong(id)),
-            ToNode::Inspect { id, what } => {
-                let result = Ok(Box::new(self.inspect(what)));
-                Handled::Say(ToClient::Shown { id, result })
-            }
-            ToNode::Call { id, request, .. } => {
-                self.requests.lock().unwrap().push(request.clone());
-                let reaction = (self.react.lock().unwrap())(&request);
-                let usual = || Ok(self.memory.lock().unwrap().apply(&request.operation, self.id));
-                let (pause, result) = match reaction {
-                    Reaction::Answer(result) => (None, result),
-                    Reaction::Usual => (None, usual()),
-                    Reaction::Later(pause) => (Some(pause), usual()),
-                    Reaction::Close => return Handled::Close,
-                    Reaction::Hang => return Handled::Nothing,
-                    Reaction::Silence => return Handled::Silence,
-                };
-                let epoch = self.ring.lock().unwrap().ring.epoch;
-                let answer = ToClient::Answer { id, epoch, result };
-                match pause {
-                    None => Handled::Say(answer),
-                    Some(pause) => Handled::SayLater(pause, answer),
-                }
-            }
-        }
-    }
 }
 
 /// How many requests each node got.
