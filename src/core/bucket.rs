@@ -1,5 +1,6 @@
 //! What a bucket promises by default, and how its conflicts are resolved.
 
+use std::collections::BTreeMap;
 use std::fmt;
 use std::str::FromStr;
 
@@ -153,5 +154,26 @@ impl Default for Bucket {
             conflict: Conflict::default(),
             blind_write: BlindWrite::default(),
         }
+    }
+}
+
+/// All buckets: those with properties of their own, and what the others have.
+#[derive(Clone, PartialEq, Eq, Debug, Default)]
+pub struct Buckets {
+    default: Bucket,
+    named: BTreeMap<Vec<u8>, Bucket>,
+}
+
+impl Buckets {
+    /// From configured tables; the one named `default` holds for bare keys and for every bucket without a table.
+    pub fn new<'a>(tables: impl IntoIterator<Item = (&'a String, &'a Bucket)>) -> Buckets {
+        let named: BTreeMap<_, _> = tables.into_iter().map(|(n, b)| (n.clone().into_bytes(), b.clone())).collect();
+        let default = named.get(super::key::DEFAULT_BUCKET.as_bytes()).cloned().unwrap_or_default();
+        Buckets { default, named }
+    }
+
+    /// The properties of a bucket.
+    pub fn get(&self, name: &[u8]) -> &Bucket {
+        self.named.get(name).unwrap_or(&self.default)
     }
 }

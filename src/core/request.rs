@@ -87,6 +87,17 @@ pub struct Request {
     pub options: Options,
 }
 
+impl Request {
+    /// Bytes of its key and value.
+    pub fn weight(&self) -> usize {
+        let value = match &self.operation {
+            Operation::Put { value, .. } => value.len(),
+            Operation::Get { .. } | Operation::Delete { .. } => 0,
+        };
+        self.operation.key().name.len() + value
+    }
+}
+
 /// One of the values that a read found.
 #[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
 pub struct Value {
@@ -218,6 +229,14 @@ pub enum Failure {
         limit: String,
         /// When to try again, in milliseconds.
         retry_after_ms: u32,
+    },
+    /// The node that should have begun the write cannot write or read its own disk; nothing was done.
+    #[error("node {node} cannot serve this: {reason}; nothing was written")]
+    Unavailable {
+        /// Which.
+        node: NodeId,
+        /// Why.
+        reason: String,
     },
     /// The sender's ring is older than the receiver's; nothing was done. Learn the ring again.
     #[error("the key has moved: the ring is at epoch {epoch}")]

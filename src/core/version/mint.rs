@@ -1,0 +1,156 @@
+//! Making new versions: the only place where dots come from.
+
+use super::context::absorb;
+use super::{Actor, Context, Dot, Merged, Object, Payload, Record, Sibling, clock};
+use crate::core::bucket::{BlindWrite, Conflict};
+use crate::core::limits::Limits;
+use crate::core::request::Failure;
+use crate::mutant;
+
+/// A replica's present life, from one doubt about its memory to the next.
+///
+/// A new one is drawn at every start, and after every failed write or sync: only what was minted in the present life may be
+/// continued, because only of that is it certain that nothing was forgotten.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct Life {
+    incarnation: u64,
+    births: u64,
+}
+
+impl Life {
+    /// Begins with a random number that no life has had before.
+    pub fn begin(incarnation: u64) -> Life {
+        Life { incarnation, births: 0 }
+    }
+
+    /// Continues the actor of `mark` if it is of this life; else gives birth to a new one.
+    fn actor(&mut self, mark: Option<Actor>) -> Actor {
+        match mark {
+            Some(own) if own.incarnation == self.incarnation || mutant!(ContinueForeignMark) => own,
+            _ => {
+                self.births += 1;
+                Actor { incarnation: self.incarnation, birth: self.births }
+            }
+        }
+    }
+}
+
+/// A write as its coordinating replica sees it.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct Write {
+    /// The value or tombstone.
+    pub payload: Payload,
+    /// What the writer had read.
+    pub context: Option<Context>,
+    /// What is covered without a context.
+    pub blind: BlindWrite,
+    /// How the bucket treats concurrent writes.
+    pub conflict: Conflict,
+    /// When the value expires, in milliseconds since 1970.
+    pub expires_ms: Option<u64>,
+    /// The wall clock, in milliseconds since 1970.
+    pub now_ms: u64,
+}
+
+/// A write that got its dot.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct Minted {
+    /// What to store.
+    pub record: Record,
+    /// The new event.
+    pub dot: Dot,
+    /// What the writer has seen now: its write and what that covered.
+    pub context: Context,
+    /// Somebody knew more of this replica's own actor than itself. See [`Doubt`].
+    pub doubt: Option<Doubt>,
+}
+
+/// An alarm: a vector or a context claims more events of this replica's own actor than the replica remembers. Either it
+/// has lost some, or the claim is forged. The mark is dropped, so the next write starts a new actor.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct Doubt {
+    /// The actor in question.
+    pub actor: Actor,
+    /// Events remembered.
+    pub remembered: u64,
+    /// Events claimed.
+    pub claimed: u64,
+}
+
+impl Record {
+    /// Applies a write: covers what its writer had seen, adds the new sibling under a new dot.
+    ///
+    /// Refused only by a limit, and never when it lowers what is over the limit.
+    pub fn mint(mut self, write: Write, life: &mut Life, limits: &Limits) -> Result<Minted, Failure> {
+        let doubt = self.doubt(|own| write.context.as_ref().map_or(0, |c| c.highest(own)));
+        let before = self.object.clone();
+        let object = &mut self.object;
+        let mut seen = match (write.context, write.blind) {
+            (Some(context), _) => context,
+            (None, BlindWrite::Supersede) => object.context(),
+            (None, BlindWrite::Sibling) => Context::default(),
+        };
+        object.siblings.retain(|s| !seen.covers(s.dot));
+        object.vector.join(&seen.vector);
+        // A dot beyond what this object has seen cannot be said in its vector; not covering it keeps a sibling too many, never one too few.
+        absorb(&mut object.vector, &mut seen.dots.clone());
+
+        let actor = life.actor(self.mark);
+        let dot = Dot { actor, counter: object.vector.get(actor) + 1 };
+        let time = clock::next(write.now_ms, object.time.max(seen.time));
+        object.vector.advance(actor, dot.counter);
+        object.time = time;
+        object.insert(Sibling { dot, time, payload: write.payload, expires_ms: write.expires_ms });
+        object.settle(write.conflict);
+        if mutant!(DropDot) {
+            object.siblings.retain(|s| s.dot == dot);
+        }
+        check(limits, &before, object)?;
+
+        let alone = object.siblings.iter().all(|s| s.dot == dot);
+        let context = if alone {
+            object.context()
+        } else {
+            seen.add(dot, time);
+            seen
+        };
+        self.mark = Some(actor);
+        Ok(Minted { record: self, dot, context, doubt })
+    }
+
+    /// Merges what another replica sent.
+    pub fn merge(&mut self, other: &Object, conflict: Conflict) -> (Merged, Option<Doubt>) {
+        let doubt = self.doubt(|own| other.vector.get(own));
+        let merged = self.object.merge(other, conflict);
+        // A mark that was dropped must be dropped on disk as well.
+        (if doubt.is_some() { Merged::Changed } else { merged }, doubt)
+    }
+
+    /// Drops the mark if `claimed` knows more events of its actor than this object does.
+    fn doubt(&mut self, claimed: impl Fn(Actor) -> u64) -> Option<Doubt> {
+        let actor = self.mark?;
+        let (remembered, claimed) = (self.object.vector.get(actor), claimed(actor));
+        (claimed > remembered).then(|| {
+            self.mark = None;
+            Doubt { actor, remembered, claimed }
+        })
+    }
+}
+
+fn check(limits: &Limits, before: &Object, after: &Object) -> Result<(), Failure> {
+    let passes = |old: usize, new: usize, limit: u32| new > limit as usize && new >= old;
+    let too_many =
+        |what: &str, have: usize, limit: u32| Err(Failure::TooMany { what: what.into(), have: have as u32, limit });
+    let (siblings, entries) = (after.siblings.len(), after.vector.len());
+    if passes(before.siblings.len(), siblings, limits.siblings_max) {
+        return too_many("siblings", siblings, limits.siblings_max);
+    }
+    if passes(before.value_bytes(), after.value_bytes(), limits.object_bytes_max) {
+        let (bytes, limit) = (after.value_bytes() as u64, limits.object_bytes_max as u64);
+        return Err(Failure::TooLarge { what: "object".into(), bytes, limit });
+    }
+    if passes(before.vector.len(), entries, limits.context_entries_max) {
+        return too_many("context entries", entries, limits.context_entries_max);
+    }
+    Ok(())
+}
