@@ -158,6 +158,16 @@ impl<R: AsyncRead + Unpin> FrameReader<R> {
         self.splitter = Splitter::new(limits);
     }
 
+    /// The socket, if nothing is buffered of it.
+    pub fn into_inner(self) -> io::Result<R> {
+        if self.buffer.is_empty() { Ok(self.io) } else { Err(io::Error::other("it spoke before it was welcomed")) }
+    }
+
+    /// The socket, to write to.
+    pub fn get_mut(&mut self) -> &mut R {
+        &mut self.io
+    }
+
     /// Waits for bytes and appends all messages that are then whole to `messages`. `false`: the connection ended, properly.
     /// Cancel-safe.
     pub async fn read(&mut self, messages: &mut Vec<Bytes>) -> io::Result<bool> {

@@ -112,6 +112,33 @@ pub enum ToReplica {
     Ping(u64),
 }
 
+impl ToReplica {
+    /// The caller's number; zero for a ping, which has none.
+    pub fn id(&self) -> u64 {
+        match self {
+            ToReplica::Store { id, .. }
+            | ToReplica::Fetch { id, .. }
+            | ToReplica::Forward { id, .. }
+            | ToReplica::Examine { id, .. } => *id,
+            ToReplica::Ping(_) => 0,
+        }
+    }
+}
+
+impl ToCoordinator {
+    /// The call's number; zero for a pong, which has none.
+    pub fn id(&self) -> u64 {
+        match self {
+            ToCoordinator::Stored { id, .. }
+            | ToCoordinator::Fetched { id, .. }
+            | ToCoordinator::Forwarded { id, .. }
+            | ToCoordinator::Failed { id, .. }
+            | ToCoordinator::Examined { id, .. } => *id,
+            ToCoordinator::Pong(_) => 0,
+        }
+    }
+}
+
 /// From a replica's node to the coordinating one.
 #[derive(Clone, PartialEq, Debug, Serialize, Deserialize)]
 pub enum ToCoordinator {
@@ -142,6 +169,13 @@ pub enum ToCoordinator {
         id: u64,
         /// The object and the stores it is held for.
         result: Result<Examined, ReplicaError>,
+    },
+    /// It could not be done, whatever it was.
+    Failed {
+        /// The call's.
+        id: u64,
+        /// Why.
+        error: ReplicaError,
     },
     /// Yes.
     Pong(u64),

@@ -6,7 +6,6 @@
 use std::io;
 use std::net::SocketAddr;
 
-#[cfg(feature = "sim")]
 use tokio_util::either::Either;
 
 /// A connected stream.
@@ -70,6 +69,29 @@ impl Listener {
         };
         #[cfg(not(feature = "sim"))]
         self.0.local_addr()
+    }
+}
+
+/// A stream between two event loops.
+pub struct Detached(Either<std::net::TcpStream, Stream>);
+
+/// Takes a stream off the event loop that it was made on. Nothing may be buffered of it.
+pub fn detach(stream: Stream) -> io::Result<Detached> {
+    #[cfg(feature = "sim")]
+    let stream = match stream {
+        Either::Left(real) => real,
+        simulated => return Ok(Detached(Either::Right(simulated))),
+    };
+    stream.into_std().map(|stream| Detached(Either::Left(stream)))
+}
+
+impl Detached {
+    /// Puts it on the event loop that is running.
+    pub fn attach(self) -> io::Result<Stream> {
+        match self.0 {
+            Either::Left(real) => tokio::net::TcpStream::from_std(real).map(wrap),
+            Either::Right(simulated) => Ok(simulated),
+        }
     }
 }
 

@@ -1,0 +1,82 @@
+//! Planted faults.
+//!
+//! A checker that has never caught anything proves nothing. Each mutant switches one rule of the design off; the simulation
+//! must then find a history that breaks an invariant. The feature `mutants` is in no release; without it
+//! [`mutant!`](crate::mutant) is the constant `false` and costs nothing.
+
+/// A rule that is switched off.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Mutant {
+    /// A replica acknowledges a write when it is applied, not when it is durable.
+    AnswerBeforeDurable,
+    /// The coordinator counts itself without storing.
+    CountWithoutStoring,
+    /// Minting drops the concurrent siblings: their dots are covered though nobody covered them.
+    DropDot,
+    /// A replica that lost its disk continues the actors it had before.
+    ContinueAfterWipe,
+    /// A mark of an earlier life is continued, though an unclean stop may have lost its last dots.
+    ContinueForeignMark,
+    /// A fallback keeps its mark when it drops a copy that was handed off.
+    ContinueAfterHandoff,
+    /// The other replicas are sent the new sibling alone, under the whole object's vector.
+    SendOnlyNewSibling,
+    /// A write whose outcome is unknown is sent again as a new one.
+    RetryPut,
+}
+
+#[cfg(feature = "mutants")]
+mod active {
+    use super::Mutant;
+    use std::cell::Cell;
+
+    thread_local! {
+        static ACTIVE: Cell<Option<Mutant>> = const { Cell::new(None) };
+    }
+
+    impl Mutant {
+        /// All of them.
+        pub const ALL: [Mutant; 8] = [
+            Mutant::AnswerBeforeDurable,
+            Mutant::CountWithoutStoring,
+            Mutant::DropDot,
+            Mutant::ContinueAfterWipe,
+            Mutant::ContinueForeignMark,
+            Mutant::ContinueAfterHandoff,
+            Mutant::SendOnlyNewSibling,
+            Mutant::RetryPut,
+        ];
+
+        /// Whether this one is switched on, on this thread: a simulation runs in one.
+        pub fn is_active(self) -> bool {
+            ACTIVE.get() == Some(self)
+        }
+    }
+
+    /// Switches a mutant on, on this thread, and the one before off.
+    pub fn activate(mutant: Option<Mutant>) {
+        ACTIVE.set(mutant);
+    }
+}
+
+#[cfg(feature = "mutants")]
+pub use active::activate;
+
+/// Whether a planted fault is active; `false` in every build without the feature `mutants`.
+#[cfg(feature = "mutants")]
+#[macro_export]
+macro_rules! mutant {
+    ($name:ident) => {
+        $crate::mutants::Mutant::$name.is_active()
+    };
+}
+
+/// Whether a planted fault is active; `false` in every build without the feature `mutants`.
+#[cfg(not(feature = "mutants"))]
+#[macro_export]
+macro_rules! mutant {
+    ($name:ident) => {{
+        const _: $crate::mutants::Mutant = $crate::mutants::Mutant::$name;
+        false
+    }};
+}
