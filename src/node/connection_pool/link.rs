@@ -1,0 +1,194 @@
+//! One link: dial, greet, carry, notice when it is dead, dial again.
+
+use std::io;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::Duration;
+
+use actix::Recipient;
+use bytes::Bytes;
+use rand::Rng;
+use rand::rngs::StdRng;
+use tokio::io::{AsyncWriteExt, ReadHalf, WriteHalf, split};
+use tokio::sync::oneshot;
+use tokio::time::timeout;
+
+use super::messages::{LinkEvent, Origin, PeerEvent};
+use super::{PoolParts, Routes};
+use crate::core::ring::Member;
+use crate::node::env::Moment;
+use crate::node::outbox::{Outbox, Weigh};
+use crate::wire::frame::{self, FrameLimits, FrameReader, GREETING};
+use crate::wire::handshake::{Hello, Role, Welcome};
+use crate::wire::message::{ToCoordinator, ToReplica};
+use crate::wire::net::{self, Stream};
+
+/// When the other side was last heard, in microseconds since the pool began plus one; zero for never.
+#[derive(Debug, Default)]
+pub(super) struct Heard(AtomicU64);
+
+impl Heard {
+    fn touch(&self, since: Moment) {
+        self.0.store(since.elapsed().as_micros() as u64 + 1, Ordering::Relaxed);
+    }
+
+    /// How long ago; `None` if never.
+    pub(super) fn ago(&self, since: Moment) -> Option<Duration> {
+        match self.0.load(Ordering::Relaxed) {
+            0 => None,
+            at => Some(since.elapsed().saturating_sub(Duration::from_micros(at - 1))),
+        }
+    }
+}
+
+/// Keeps one link.
+pub(super) struct Dialer {
+    pub callee: Member,
+    pub parts: PoolParts,
+    pub routes: Arc<Routes>,
+    pub pool: Recipient<LinkEvent>,
+    pub heard: Arc<Heard>,
+    pub started: Moment,
+    pub rng: StdRng,
+}
+
+type Wire = (FrameReader<ReadHalf<Stream>>, WriteHalf<Stream>, u32);
+
+impl Dialer {
+    pub(super) async fn run(mut self) {
+        let timing = self.parts.config.node.timing.clone();
+        let mut pause_ms = timing.reconnect_min_ms;
+        loop {
+            let error = match self.dial().await {
+                Ok(wire) => {
+                    pause_ms = timing.reconnect_min_ms;
+                    self.carry(wire).await
+                }
+                Err(error) => error,
+            };
+            self.pool.do_send(LinkEvent::Down { store: self.callee.store, reason: error.to_string() });
+            let jittered = self.rng.random_range(pause_ms / 2..=pause_ms);
+            tokio::time::sleep(Duration::from_millis(jittered)).await;
+            pause_ms = (pause_ms * 2).min(timing.reconnect_max_ms);
+        }
+    }
+
+    async fn dial(&self) -> io::Result<Wire> {
+        let patience = Duration::from_millis(self.parts.config.node.timing.connect_timeout_ms);
+        match timeout(patience, self.greet()).await {
+            Ok(result) => result,
+            Err(_) => Err(io::Error::new(io::ErrorKind::TimedOut, format!("no answer in {} ms", patience.as_millis()))),
+        }
+    }
+
+    async fn greet(&self) -> io::Result<Wire> {
+        let (read, mut write) = split(net::connect(&self.callee.address).await?);
+        let mut reader = FrameReader::new(read, GREETING);
+        let role = Role::Peer {
+            node: self.parts.node,
+            store: self.parts.store,
+            callee: self.callee.store,
+            arbiter: self.parts.arbiter as u16,
+        };
+        let mut greeting = bytes::BytesMut::new();
+        let hello = Hello::new(Some(self.parts.config.cluster.name.clone()), role);
+        frame::encode(&hello, GREETING.frame_bytes_max, &mut greeting);
+        write.write_all(&greeting).await?;
+        match reader.read_one::<Welcome>().await? {
+            Some(Welcome::Accepted { frame_bytes_max, .. }) => {
+                reader.set_limits(self.limits());
+                Ok((reader, write, frame_bytes_max))
+            }
+            Some(Welcome::Refused(refusal)) => Err(io::Error::other(refusal)),
+            None => Err(io::ErrorKind::UnexpectedEof.into()),
+        }
+    }
+
+    fn limits(&self) -> FrameLimits {
+        let limits = &self.parts.config.node.limits;
+        FrameLimits { frame_bytes_max: limits.frame_bytes_max, message_bytes_max: limits.message_bytes_max }
+    }
+
+    /// Carries calls and replies until something breaks; returns what.
+    async fn carry(&self, (mut reader, mut write, frame_bytes_max): Wire) -> io::Error {
+        let (attach, attached) = oneshot::channel();
+        self.heard.touch(self.started);
+        self.pool.do_send(LinkEvent::Up { store: self.callee.store, attach });
+        let Ok(outbox) = attached.await else { return io::ErrorKind::ConnectionAborted.into() };
+        let stall = Duration::from_millis(self.parts.config.node.timing.peer_timeout_ms);
+        let result = tokio::select! {
+            biased;
+            result = self.receive(&mut reader) => result,
+            result = outbox.write_to(&mut write, frame_bytes_max, stall) => result,
+            error = self.heartbeat(&outbox) => Err(error),
+        };
+        outbox.close();
+        result.err().unwrap_or_else(|| io::Error::new(io::ErrorKind::UnexpectedEof, "closed by the other node"))
+    }
+
+    async fn receive(&self, reader: &mut FrameReader<ReadHalf<Stream>>) -> io::Result<()> {
+        let mut messages: Vec<Bytes> = vec![];
+        while reader.read(&mut messages).await? {
+            self.heard.touch(self.started);
+            let mut replies: Vec<ToCoordinator> = vec![];
+            for message in messages.drain(..) {
+                replies.append(&mut frame::decode(&message)?);
+            }
+            replies.retain(|reply| !matches!(reply, ToCoordinator::Pong(_)));
+            let from = self.callee.store;
+            route(&self.routes, replies, ToCoordinator::id, |replies| PeerEvent::Replies { from, replies });
+        }
+        Ok(())
+    }
+
+    async fn heartbeat(&self, outbox: &Outbox<ToReplica>) -> io::Error {
+        let timing = &self.parts.config.node.timing;
+        let mut beats = tokio::time::interval(Duration::from_millis(timing.ping_interval_ms));
+        beats.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
+        let mut beat = 0;
+        // Silence is counted in our own beats: a node that was stopped for a while must not blame the others for it.
+        let patience = timing.peer_timeout_ms.div_ceil(timing.ping_interval_ms.max(1));
+        let (mut silent, mut last_heard) = (0, None);
+        loop {
+            beats.tick().await;
+            let heard = Some(self.heard.0.load(Ordering::Relaxed));
+            silent = if heard == last_heard { silent + 1 } else { 0 };
+            last_heard = heard;
+            if silent >= patience {
+                let message = format!("silent for {} ms", timing.peer_timeout_ms);
+                return io::Error::new(io::ErrorKind::TimedOut, message);
+            }
+            beat += 1;
+            // A full outbox needs no heartbeat: there is enough to answer.
+            let _ = outbox.push(ToReplica::Ping(beat));
+        }
+    }
+}
+
+/// Sends what came back to whoever asked, in one message each.
+pub(super) fn route<T>(routes: &Routes, items: Vec<T>, id: impl Fn(&T) -> u64, event: impl Fn(Vec<T>) -> PeerEvent) {
+    let mut by_origin: std::collections::BTreeMap<Origin, Vec<T>> = Default::default();
+    for item in items {
+        if let Some(origin) = Origin::of(id(&item)) {
+            by_origin.entry(origin).or_default().push(item);
+        }
+    }
+    for (origin, items) in by_origin {
+        if let Some(route) = routes.get(&origin) {
+            route.do_send(event(items));
+        }
+    }
+}
+
+impl Weigh for ToReplica {
+    fn weight(&self) -> usize {
+        const OVERHEAD: usize = 64;
+        OVERHEAD
+            + match self {
+                ToReplica::Store { key, object, .. } => key.name.len() + object.len(),
+                ToReplica::Fetch { key, .. } | ToReplica::Examine { key, .. } => key.name.len(),
+                ToReplica::Forward { request, .. } => request.weight(),
+                ToReplica::Ping(_) => 0,
+            }
+    }
+}

@@ -1,0 +1,353 @@
+//! The Coordinator: operations in flight.
+//!
+//! One per arbiter; a connection's calls all go to the one of its arbiter. Each operation is an entry in a [`table`] with a small
+//! machine of [`crate::core::quorum`] in it. A message (calls, replies, a broken link, a due alarm) is handled to its end
+//! without waiting: the machines say what to do, [`turn`] gathers it and sends one batch per destination. No future waits
+//! for a reply, so ten thousand operations cost a table and one timer.
+//!
+//! [`reading`] and [`writing`] start operations and translate a machine's actions; this file routes events to them.
+
+mod latency;
+pub mod messages;
+mod reading;
+mod table;
+mod turn;
+mod writing;
+
+use std::sync::Arc;
+
+use actix::prelude::*;
+
+use self::latency::Latencies;
+use self::messages::{Call, Calls, Drain, LocalReplies, ReportLatencies};
+use self::table::{Alarm, Asker, Head, OperationKind, Table};
+use self::turn::Turn;
+use super::connection_pool::ConnectionPool;
+use super::connection_pool::messages::PeerEvent;
+use super::disk::Gate;
+use super::env::{Env, Moment, now};
+use super::replica::Replica;
+use super::replica::messages::{ReplicaReply, ReplicaSink};
+use super::stats::{Counter, Latency, Stats};
+use super::view::{RingView, SharedHealth, SharedRing};
+use crate::config::Config;
+use crate::core::id::{Partition, StoreId};
+use crate::core::quorum::Shortfall;
+use crate::core::request::{Answer, Failure, Kind, Operation};
+use crate::wire::message::{ReplicaError, ToCoordinator};
+
+/// What a Coordinator is made of.
+#[derive(Clone)]
+pub struct CoordinatorParts {
+    /// This store.
+    pub store: StoreId,
+    /// Limits and timing.
+    pub config: Arc<Config>,
+    /// The ring.
+    pub ring: SharedRing,
+    /// Whom this arbiter's links reach.
+    pub health: SharedHealth,
+    /// Whether this store takes writes.
+    pub gate: Arc<Gate>,
+    /// What it counts.
+    pub stats: Arc<Stats>,
+    /// Its surroundings.
+    pub env: Env,
+}
+
+/// Operations in the table, answered ones included, for each call that may be in flight.
+const IN_FLIGHT_FACTOR: usize = 4;
+
+/// The actor.
+pub struct Coordinator {
+    parts: CoordinatorParts,
+    /// The Replicas of this node, by arbiter.
+    replicas: Arc<Vec<Addr<Replica>>>,
+    pool: Addr<ConnectionPool>,
+    sink: Arc<dyn ReplicaSink>,
+    table: Table,
+    latencies: Latencies,
+    repairs: reading::RepairBudget,
+    timer: Option<(Moment, SpawnHandle)>,
+    /// Told when the last operation is answered.
+    drained: Option<tokio::sync::oneshot::Sender<()>>,
+}
+
+/// Brings a local Replica's answers back.
+struct LocalSink(Addr<Coordinator>);
+
+impl ReplicaSink for LocalSink {
+    fn reply(&self, replies: Vec<ReplicaReply>) {
+        self.0.do_send(LocalReplies(replies));
+    }
+}
+
+impl Coordinator {
+    /// A coordinator for one arbiter.
+    pub fn new(
+        parts: CoordinatorParts,
+        replicas: Arc<Vec<Addr<Replica>>>,
+        pool: Addr<ConnectionPool>,
+        own: Addr<Coordinator>,
+    ) -> Coordinator {
+        let repairs = reading::RepairBudget::new(parts.config.node.timing.read_repair_bytes_per_s_max);
+        Coordinator {
+            parts,
+            replicas,
+            pool,
+            sink: Arc::new(LocalSink(own)),
+            table: Table::default(),
+            latencies: Latencies::default(),
+            repairs,
+            timer: None,
+            drained: None,
+        }
+    }
+
+    /// Handles one message to its end: first what is overdue, then `work`, then everything that follows is sent.
+    fn turn(&mut self, ctx: &mut Context<Self>, work: impl FnOnce(&mut Self, &mut Turn)) {
+        let mut turn = Turn::default();
+        while let Some((id, alarm)) = self.table.due(now()) {
+            self.ring_alarm(&mut turn, id, alarm);
+        }
+        work(self, &mut turn);
+        turn.flush(&self.replicas, &self.sink, &self.pool);
+        self.wind(ctx);
+        if self.drained.is_some() && self.table.unanswered() == 0 {
+            self.drained.take().map(|done| done.send(()));
+        }
+    }
+
+    /// Sets the one timer to the next alarm, if it is not set to ring before.
+    fn wind(&mut self, ctx: &mut Context<Self>) {
+        let Some(next) = self.table.next_alarm() else { return };
+        if self.timer.as_ref().is_some_and(|(at, _)| *at <= next) {
+            return;
+        }
+        if let Some((_, later)) = self.timer.take() {
+            ctx.cancel_future(later);
+        }
+        let handle = ctx.run_later(next.saturating_duration_since(now()), |this, ctx| {
+            this.timer = None;
+            this.turn(ctx, |_, _| {});
+        });
+        self.timer = Some((next, handle));
+    }
+
+    fn begin(&mut self, turn: &mut Turn, call: Call) {
+        let Call { id, request, caller, permit, arrived, deadline, forwarded } = call;
+        let asker = Asker { id, caller, permit };
+        let view = self.parts.ring.load_full();
+        let limits = &self.parts.config.node.limits;
+        let checked = if self.drained.is_some() {
+            Err(Failure::ShuttingDown)
+        } else if self.table.len() >= IN_FLIGHT_FACTOR * limits.calls_in_flight_max as usize {
+            // Answered operations still wait for slow replicas; that too has an end.
+            Err(Failure::Overloaded { limit: "limits.calls_in_flight_max".into(), retry_after_ms: 100 })
+        } else {
+            limits.object.check_key(request.operation.key())
+        };
+        let timeout = request.options.timeout_ms;
+        let own_deadline = timeout.map_or(deadline, |ms| arrived + std::time::Duration::from_millis(ms as u64));
+        let key = request.operation.key().clone();
+        let head = Head { key, asker: None, arrived, deadline: own_deadline.min(deadline), sent: now() };
+        let result = checked.and_then(|()| match request.operation {
+            Operation::Get { .. } => self.read(turn, &view, head, &request.options),
+            _ => self.write(turn, &view, head, request, forwarded),
+        });
+        match result {
+            Ok(number) => match self.table.get(number) {
+                Some(operation) => operation.head.asker = Some(asker),
+                None => log::error!("operation {number} ended before it began"),
+            },
+            Err(failure) => {
+                self.count_failure(&failure);
+                asker.answer(view.ring.epoch, Err(failure));
+            }
+        }
+    }
+
+    fn ring_alarm(&mut self, turn: &mut Turn, id: u64, alarm: Alarm) {
+        let Some(operation) = self.table.get(id) else { return };
+        match (&mut operation.kind, alarm) {
+            (OperationKind::Read(machine), Alarm::Hedge) => {
+                let actions = machine.on_slow();
+                if !actions.is_empty() {
+                    self.parts.stats.count(Counter::Hedges);
+                }
+                self.act_read(turn, id, actions);
+            }
+            (OperationKind::Read(machine), Alarm::Deadline) => {
+                let actions = machine.on_deadline();
+                self.act_read(turn, id, actions);
+                self.table.remove(id);
+            }
+            (OperationKind::Write { machine, .. }, Alarm::Deadline) => {
+                let actions = machine.on_deadline();
+                self.act_write(turn, id, actions);
+                self.table.remove(id);
+            }
+            (OperationKind::Forward { .. }, Alarm::Deadline) => self.forward_timed_out(id),
+            (_, Alarm::Hedge) => {}
+        }
+    }
+
+    fn on_local(&mut self, turn: &mut Turn, reply: ReplicaReply) {
+        let own = self.parts.store;
+        match reply {
+            ReplicaReply::Minted { id, object, context, siblings } => {
+                self.on_minted(turn, id, object, context, siblings)
+            }
+            ReplicaReply::Refused { id, failure } => self.finish(id, Err(failure)),
+            ReplicaReply::Stored { id, result } => self.on_stored(turn, id, own, result),
+            ReplicaReply::Fetched { id, result } => self.on_fetched(turn, id, own, result.map(|o| o.map(|o| o.0))),
+            ReplicaReply::Failed { id, error } => self.on_failed(turn, id, own, error),
+            ReplicaReply::Examined { .. } | ReplicaReply::Hints { .. } => {}
+        }
+    }
+
+    fn on_peer(&mut self, turn: &mut Turn, from: StoreId, reply: ToCoordinator) {
+        match reply {
+            ToCoordinator::Stored { id, result } => self.on_stored(turn, id, from, result),
+            ToCoordinator::Fetched { id, result } => self.on_fetched(turn, id, from, result.map(|o| o.map(|o| o.0))),
+            ToCoordinator::Forwarded { id, result } => self.finish(id, result),
+            ToCoordinator::Failed { id, error } => self.on_failed(turn, id, from, error),
+            ToCoordinator::Examined { .. } | ToCoordinator::Pong(_) => {}
+        }
+    }
+
+    /// `from` will not do what operation `id` asked of it.
+    fn on_failed(&mut self, turn: &mut Turn, id: u64, from: StoreId, error: ReplicaError) {
+        let Some(operation) = self.table.get(id) else { return };
+        log::debug!("operation {id}: store {from:?}: {error}");
+        match &mut operation.kind {
+            OperationKind::Read(machine) => {
+                let actions = machine.on_failed(from);
+                self.act_read(turn, id, actions);
+            }
+            OperationKind::Write { .. } => self.on_stored(turn, id, from, Err(error)),
+            OperationKind::Forward { .. } => {}
+        }
+    }
+
+    /// The link to `from` is gone: whoever waits for it waits in vain.
+    fn on_lost(&mut self, turn: &mut Turn, from: StoreId) {
+        for id in self.table.ids() {
+            match self.table.get(id).map(|operation| &operation.kind) {
+                Some(OperationKind::Forward { to, .. }) if *to == from => {
+                    let node = self.parts.ring.load().ring.node_of(from);
+                    let reason = format!("node {node}, which coordinates the write, was lost before it answered");
+                    self.finish(id, Err(Failure::OutcomeUnknown(reason)));
+                }
+                Some(_) => self.on_failed(turn, id, from, ReplicaError::Unreachable),
+                None => {}
+            }
+        }
+    }
+
+    /// Answers an operation and ends it.
+    fn finish(&mut self, id: u64, result: Result<Answer, Failure>) {
+        self.answer(id, result);
+        self.table.remove(id);
+    }
+
+    /// Answers an operation that may go on in the background.
+    fn answer(&mut self, id: u64, result: Result<Answer, Failure>) {
+        let Some(operation) = self.table.get(id) else { return };
+        let Some(asker) = operation.head.asker.take() else { return };
+        let took = operation.head.arrived.elapsed();
+        let is_read = matches!(operation.kind, OperationKind::Read(_));
+        self.parts.stats.measure(if is_read { Latency::Read } else { Latency::Write }, took);
+        if let Err(failure) = &result {
+            self.count_failure(failure);
+        }
+        asker.answer(self.parts.ring.load().ring.epoch, result);
+    }
+
+    fn count_failure(&self, failure: &Failure) {
+        self.parts.stats.count(match failure {
+            Failure::QuorumNotMet { .. } | Failure::OutcomeUnknown(_) => Counter::QuorumFailures,
+            Failure::Timeout { .. } => Counter::Timeouts,
+            Failure::Overloaded { .. } | Failure::ShuttingDown => Counter::Overloaded,
+            _ => Counter::Refused,
+        });
+    }
+
+    /// Whom this arbiter can reach, itself included.
+    fn live(&self) -> impl Fn(StoreId) -> bool + use<> {
+        let (own, health) = (self.parts.store, self.parts.health.load_full());
+        move |store| store == own || health.binary_search(&store).is_ok()
+    }
+
+    fn arbiter_of(&self, partition: Partition) -> usize {
+        partition.0 as usize % self.replicas.len()
+    }
+}
+
+/// Names the nodes in a shortfall.
+fn failure(view: &RingView, kind: Kind, short: Shortfall, waited: std::time::Duration) -> Failure {
+    let Shortfall { needed, got, primaries_needed, primaries_got, missing, applied, timed_out } = short;
+    let mut missing: Vec<_> = missing.into_iter().map(|store| view.ring.node_of(store)).collect();
+    missing.sort();
+    if timed_out {
+        let after_ms = waited.as_millis() as u32;
+        return Failure::Timeout { kind, needed, got, waiting_for: missing, after_ms, applied };
+    }
+    Failure::QuorumNotMet { kind, needed, got, primaries_needed, primaries_got, missing, applied }
+}
+
+impl Actor for Coordinator {
+    type Context = Context<Self>;
+}
+
+impl Handler<Calls> for Coordinator {
+    type Result = ();
+
+    fn handle(&mut self, calls: Calls, ctx: &mut Context<Self>) {
+        self.turn(ctx, |this, turn| calls.0.into_iter().for_each(|call| this.begin(turn, call)));
+    }
+}
+
+impl Handler<LocalReplies> for Coordinator {
+    type Result = ();
+
+    fn handle(&mut self, replies: LocalReplies, ctx: &mut Context<Self>) {
+        self.turn(ctx, |this, turn| replies.0.into_iter().for_each(|reply| this.on_local(turn, reply)));
+    }
+}
+
+impl Handler<PeerEvent> for Coordinator {
+    type Result = ();
+
+    fn handle(&mut self, event: PeerEvent, ctx: &mut Context<Self>) {
+        self.turn(ctx, |this, turn| match event {
+            PeerEvent::Replies { from, replies } => {
+                replies.into_iter().for_each(|reply| this.on_peer(turn, from, reply));
+            }
+            PeerEvent::Refused { from, refused } => {
+                refused.into_iter().for_each(|(id, error)| this.on_refused(turn, id, from, error));
+            }
+            PeerEvent::Lost { from } => this.on_lost(turn, from),
+        });
+    }
+}
+
+impl Handler<ReportLatencies> for Coordinator {
+    type Result = MessageResult<ReportLatencies>;
+
+    fn handle(&mut self, _: ReportLatencies, _: &mut Context<Self>) -> Self::Result {
+        MessageResult(self.latencies.report())
+    }
+}
+
+impl Handler<Drain> for Coordinator {
+    type Result = ResponseFuture<()>;
+
+    fn handle(&mut self, _: Drain, ctx: &mut Context<Self>) -> Self::Result {
+        let (done, drained) = tokio::sync::oneshot::channel();
+        self.drained = Some(done);
+        self.turn(ctx, |_, _| {});
+        // A second call to drain replaces the first; the first then counts as done.
+        Box::pin(async move { drained.await.unwrap_or(()) })
+    }
+}

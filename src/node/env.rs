@@ -1,0 +1,158 @@
+//! What a node takes from its surroundings: the seam for clock, randomness and placement.
+//!
+//! In production an actor goes to one of several arbiters and time is the machine's. In a simulation everything runs on the
+//! simulated host's own loop, time is virtual, and every random stream comes from one seed. Sockets have
+//! their own seam, [`crate::wire::net`]; storage is handed in.
+
+use std::sync::Arc;
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
+
+use actix::prelude::*;
+use rand::rngs::StdRng;
+use rand::{RngCore, SeedableRng, TryRngCore};
+
+use crate::core::id::StoreId;
+use crate::core::key::Key;
+use crate::core::version::{Dot, Object};
+
+/// Monotonic time: real, or virtual in a simulation.
+pub type Moment = tokio::time::Instant;
+
+/// Now, by the monotonic clock.
+pub fn now() -> Moment {
+    Moment::now()
+}
+
+/// Told of what happens inside a node; a simulation records it. All methods do nothing by default.
+pub trait Observer: Send + Sync {
+    /// `store` gave a write its dot.
+    fn minted(&self, _store: StoreId, _key: &Key, _dot: Dot, _object: &Object) {}
+    /// `store` has this object on stable storage.
+    fn durable(&self, _store: StoreId, _key: &Key, _object: &Object) {}
+    /// `store` doubts its memory of a key.
+    fn doubted(&self, _store: StoreId, _key: &Key) {}
+}
+
+/// For which purpose a random stream is drawn: a draw for one does not shift the others.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Purpose {
+    /// Incarnations of a replica.
+    Incarnation = 1,
+    /// Jitter of reconnects.
+    Reconnect = 2,
+    /// Latencies of a simulated disk.
+    Disk = 3,
+}
+
+#[derive(Clone)]
+enum Placement {
+    /// Everything on the loop that is running.
+    Here,
+    /// One event loop on a thread of its own each.
+    Arbiters(Arc<Vec<ArbiterHandle>>),
+}
+
+/// A node's surroundings. Cheap to clone and to send.
+#[derive(Clone)]
+pub struct Env {
+    placement: Placement,
+    seed: [u8; 32],
+    arbiters: usize,
+    skew_ms: i64,
+    observer: Option<Arc<dyn Observer>>,
+}
+
+impl Env {
+    /// Real threads, the machine's clock, randomness from the operating system. Must be called inside an actix system.
+    pub fn real(arbiters: usize) -> Env {
+        let mut seed = [0; 32];
+        rand::rngs::OsRng.unwrap_err().fill_bytes(&mut seed);
+        // The first arbiter is the one that runs already.
+        let handles = std::iter::once(Arbiter::current())
+            .chain((1..arbiters).map(|_| Arbiter::new().handle()))
+            .collect::<Vec<_>>();
+        Env { placement: Placement::Arbiters(Arc::new(handles)), seed, arbiters, skew_ms: 0, observer: None }
+    }
+
+    /// One loop, `arbiters` logical ones on it, all randomness from `seed`. Different at each start of a node: that is the caller's duty.
+    pub fn simulated(arbiters: usize, seed: u64, skew_ms: i64, observer: Arc<dyn Observer>) -> Env {
+        let mut bytes = [0; 32];
+        rand::rngs::SmallRng::seed_from_u64(seed).fill_bytes(&mut bytes);
+        Env { placement: Placement::Here, seed: bytes, arbiters, skew_ms, observer: Some(observer) }
+    }
+
+    /// How many arbiters there are.
+    pub fn arbiters(&self) -> usize {
+        self.arbiters
+    }
+
+    /// Whether there are threads beside the loop: disks may then block one.
+    pub fn has_threads(&self) -> bool {
+        matches!(self.placement, Placement::Arbiters(_))
+    }
+
+    /// A random stream, the same for the same seed, place and purpose.
+    pub fn rng(&self, place: u64, purpose: Purpose) -> StdRng {
+        let mut seed = self.seed;
+        seed.iter_mut().zip(place.to_le_bytes()).for_each(|(s, p)| *s ^= p);
+        seed[31] ^= purpose as u8;
+        StdRng::from_seed(seed)
+    }
+
+    /// Milliseconds since 1970 by this node's wall clock, right or wrong.
+    pub fn wall_ms(&self) -> u64 {
+        (wall().as_millis() as i64).saturating_add(self.skew_ms).max(0) as u64
+    }
+
+    /// Who is told of what happens inside.
+    pub fn observer(&self) -> Option<&dyn Observer> {
+        self.observer.as_deref()
+    }
+
+    /// Starts an actor on an arbiter, counted from zero and around.
+    pub fn start<A, F>(&self, arbiter: usize, make: F) -> Addr<A>
+    where
+        A: Actor<Context = Context<A>>,
+        F: FnOnce(&mut Context<A>) -> A + Send + 'static,
+    {
+        match &self.placement {
+            Placement::Here => A::create(make),
+            Placement::Arbiters(handles) => A::start_in_arbiter(&handles[arbiter % handles.len()], make),
+        }
+    }
+
+    /// Runs a task on an arbiter.
+    pub fn spawn<F, T>(&self, arbiter: usize, make: F)
+    where
+        F: FnOnce() -> T + Send + 'static,
+        T: Future<Output = ()> + 'static,
+    {
+        match &self.placement {
+            Placement::Here => {
+                actix_rt::spawn(make());
+            }
+            Placement::Arbiters(handles) => {
+                handles[arbiter % handles.len()].spawn_fn(move || {
+                    actix_rt::spawn(make());
+                });
+            }
+        }
+    }
+
+    /// Ends the arbiters that this environment started.
+    pub fn stop_arbiters(&self) {
+        if let Placement::Arbiters(handles) = &self.placement {
+            handles[1..].iter().for_each(|handle| {
+                handle.stop();
+            });
+        }
+    }
+}
+
+fn wall() -> Duration {
+    #[cfg(feature = "sim")]
+    if let Some(simulated) = turmoil::since_epoch() {
+        return simulated;
+    }
+    SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default()
+}

@@ -1,0 +1,325 @@
+//! The Inspector: answers what operators ask, from all actors of the node and, for `locate`, from other nodes.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+use std::time::Duration;
+
+use actix::prelude::*;
+use tokio::sync::oneshot;
+
+use super::admission::Admission;
+use super::connection_pool::ConnectionPool;
+use super::connection_pool::messages::{Origin, PeerEvent, PeerSend, ReportPeers};
+use super::coordinator::Coordinator;
+use super::coordinator::messages::ReportLatencies;
+use super::disk::Gate;
+use super::env::Moment;
+use super::replica::messages::{ReplicaBatch, ReplicaCall, ReplicaReply, ReplicaSink};
+use super::replica::{HintGauge, Replica};
+use super::stats::Stats;
+use super::view::{RingView, SharedRing};
+use crate::config::Config;
+use crate::core::id::StoreId;
+use crate::core::key::Key;
+use crate::core::ring::Member;
+use crate::core::version::{Object, Payload};
+use crate::storage::{self, Engine};
+use crate::wire::message::{Examined, ReplicaError, ToCoordinator, ToReplica};
+use crate::wire::report::{
+    HeldReport, Inspect, Inspection, LocateReport, PeerReport, ReplicaReport, RingReport, SiblingReport, StatsReport,
+    StatusReport,
+};
+
+/// Show this.
+#[derive(Message)]
+#[rtype(result = "Inspection")]
+pub struct Show(pub Inspect);
+
+/// Show through these.
+#[derive(Message)]
+#[rtype(result = "()")]
+pub struct ShowThrough {
+    /// One for each arbiter.
+    pub pools: Vec<Addr<ConnectionPool>>,
+    /// One for each arbiter.
+    pub coordinators: Vec<Addr<Coordinator>>,
+}
+
+/// What an Inspector looks at.
+pub struct InspectorParts {
+    /// This store.
+    pub store: StoreId,
+    /// How often it was started.
+    pub start: u64,
+    /// The configuration.
+    pub config: Arc<Config>,
+    /// The ring.
+    pub ring: SharedRing,
+    /// Where things are kept.
+    pub engine: Arc<dyn Engine>,
+    /// Whether writes are taken.
+    pub gate: Arc<Gate>,
+    /// What waits for others.
+    pub hints: Arc<HintGauge>,
+    /// What was counted.
+    pub stats: Arc<Stats>,
+    /// Calls in flight.
+    pub admission: Arc<Admission>,
+    /// Who holds it.
+    pub replicas: Arc<Vec<Addr<Replica>>>,
+    /// When the node started.
+    pub started: Moment,
+}
+
+type Examination = oneshot::Sender<Result<Examined, ReplicaError>>;
+
+/// The actor.
+pub struct Inspector {
+    parts: Arc<InspectorParts>,
+    pools: Vec<Addr<ConnectionPool>>,
+    coordinators: Vec<Addr<Coordinator>>,
+    asked: BTreeMap<u64, (StoreId, Examination)>,
+    last: u64,
+}
+
+#[derive(Message)]
+#[rtype(result = "()")]
+struct ExaminedHere(Vec<ReplicaReply>);
+
+struct ExamineSink(Addr<Inspector>);
+
+impl ReplicaSink for ExamineSink {
+    fn reply(&self, replies: Vec<ReplicaReply>) {
+        self.0.do_send(ExaminedHere(replies));
+    }
+}
+
+impl Inspector {
+    /// Shows nothing of pools and coordinators until it knows them.
+    pub fn new(parts: InspectorParts) -> Inspector {
+        Inspector { parts: Arc::new(parts), pools: vec![], coordinators: vec![], asked: BTreeMap::new(), last: 0 }
+    }
+
+    /// Asks a member what it holds of a key.
+    fn examine(
+        &mut self,
+        member: &Member,
+        key: &Key,
+        ctx: &mut Context<Self>,
+    ) -> oneshot::Receiver<Result<Examined, ReplicaError>> {
+        self.last += 1;
+        let (answer, answered) = oneshot::channel();
+        self.asked.insert(self.last, (member.store, answer));
+        let key = key.clone();
+        if member.store == self.parts.store {
+            let partition = self.parts.ring.load().ring.partition_of(&key);
+            let replica = &self.parts.replicas[partition.0 as usize % self.parts.replicas.len()];
+            let calls = vec![ReplicaCall::Examine { id: self.last, key }];
+            replica.do_send(ReplicaBatch { calls, sink: Arc::new(ExamineSink(ctx.address())) });
+        } else if let Some(pool) = self.pools.first() {
+            let id = Origin::Inspector.number(self.last);
+            pool.do_send(PeerSend { to: member.store, messages: vec![ToReplica::Examine { id, key }] });
+        }
+        answered
+    }
+
+    fn answered(&mut self, id: u64, result: Result<Examined, ReplicaError>) {
+        if let Some((_, answer)) = self.asked.remove(&id) {
+            // Who asked may have gone.
+            drop(answer.send(result));
+        }
+    }
+
+    fn locate(&mut self, key: Key, ctx: &mut Context<Self>) -> ResponseFuture<Inspection> {
+        let view = self.parts.ring.load_full();
+        let partition = view.ring.partition_of(&key);
+        let order = view.order(partition).clone();
+        let members: Vec<Member> = order.iter().filter_map(|store| view.ring.member(*store)).cloned().collect();
+        let asked: Vec<_> = members.iter().map(|member| self.examine(member, &key, ctx)).collect();
+        let patience = Duration::from_millis(self.parts.config.node.timing.peer_timeout_ms);
+        Box::pin(async move {
+            let deadline = tokio::time::Instant::now() + patience;
+            let mut replicas = vec![];
+            for (member, answer) in members.iter().zip(asked) {
+                let answer = match tokio::time::timeout_at(deadline, answer).await {
+                    Ok(Ok(result)) => result.map_err(|error| error.to_string()),
+                    Ok(Err(_)) => Err("the node is stopping".into()),
+                    Err(_) => Err(format!("no answer in {} ms", patience.as_millis())),
+                };
+                replicas.push(replica_report(&view, member, partition, answer));
+            }
+            let token = format!("{:016x}", key.token().0);
+            Inspection::Located(LocateReport { token, partition, epoch: view.ring.epoch, replicas })
+        })
+    }
+
+    fn status(&self) -> ResponseFuture<Inspection> {
+        let (parts, pools, coordinators) = (self.parts.clone(), self.pools.clone(), self.coordinators.clone());
+        Box::pin(async move {
+            let mut peers: Vec<PeerReport> = vec![];
+            for (pool, coordinator) in pools.iter().zip(&coordinators) {
+                let links = pool.send(ReportPeers).await.map(|report| report.0).unwrap_or_default();
+                let latencies = coordinator.send(ReportLatencies).await.unwrap_or_default();
+                merge_links(&mut peers, links);
+                for (store, p50, p95) in latencies {
+                    let node = parts.ring.load().ring.node_of(store);
+                    peers.iter_mut().filter(|p| p.node == node).for_each(|p| p.latency_us = Some((p50, p95)));
+                }
+            }
+            Inspection::Status(parts.status(peers))
+        })
+    }
+}
+
+/// A peer is as well as the worst of its links.
+fn merge_links(peers: &mut Vec<PeerReport>, links: Vec<PeerReport>) {
+    for link in links {
+        match peers.iter_mut().find(|peer| peer.node == link.node) {
+            None => peers.push(link),
+            Some(peer) => {
+                peer.up &= link.up;
+                peer.in_flight += link.in_flight;
+                peer.last_heard_ms = peer.last_heard_ms.max(link.last_heard_ms);
+                peer.trouble = peer.trouble.take().or(link.trouble);
+            }
+        }
+    }
+}
+
+impl InspectorParts {
+    fn status(&self, peers: Vec<PeerReport>) -> StatusReport {
+        let view = self.ring.load();
+        let storage = &self.config.node.storage;
+        let hints = self.hints.targets().into_iter().map(|(store, count)| (view.ring.node_of(store), count)).collect();
+        StatusReport {
+            node: self.config.node.id,
+            store: self.store,
+            cluster: self.config.cluster.name.clone(),
+            version: env!("CARGO_PKG_VERSION").into(),
+            uptime_s: self.started.elapsed().as_secs(),
+            start: self.start,
+            epoch: view.ring.epoch,
+            engine: storage.engine.to_string(),
+            sync: storage.sync.to_string(),
+            read_only: self.gate.closed(),
+            disk_bytes: self.engine.disk_bytes(),
+            disk_free_bytes: storage::disk::free_bytes(&self.config.node.data_dir).ok(),
+            hints,
+            peers,
+        }
+    }
+
+    fn stats(&self) -> StatsReport {
+        let hints = self.hints.targets().iter().map(|(_, count)| count).sum();
+        let mut counters = self.stats.counters();
+        counters.push(("calls_in_flight".into(), self.admission.taken() as u64));
+        counters.push(("hints".into(), hints));
+        counters.push(("disk_bytes".into(), self.engine.disk_bytes()));
+        StatsReport { node: Some(self.config.node.id), counters, latencies: self.stats.latencies() }
+    }
+
+    fn ring(&self) -> RingReport {
+        RingReport {
+            cluster: self.config.cluster.name.clone(),
+            ring: self.ring.load().ring.clone(),
+            buckets: self.config.cluster.buckets.clone().into_iter().collect(),
+        }
+    }
+}
+
+fn replica_report(
+    view: &RingView,
+    member: &Member,
+    partition: crate::core::id::Partition,
+    answer: Result<Examined, String>,
+) -> ReplicaReport {
+    let owner = view.ring.owns(member.store, partition, view.ring.replication);
+    let (holds, hints) = match answer {
+        Err(error) => (Err(error), vec![]),
+        Ok(Examined { object, hints }) => {
+            let hints = hints.into_iter().map(|store| view.ring.node_of(store)).collect();
+            let held = object.map(|object| Object::decode(&object.0).map(|object| held_report(&object)));
+            (held.transpose().map_err(|malformed| malformed.to_string()), hints)
+        }
+    };
+    ReplicaReport { node: member.node, owner, holds, hints }
+}
+
+fn held_report(object: &Object) -> HeldReport {
+    let entries: Vec<String> = object.vector.iter().map(|(actor, counter)| format!("{actor}:{counter}")).collect();
+    let siblings = object.siblings.iter().map(|sibling| SiblingReport {
+        dot: sibling.dot.to_string(),
+        bytes: match &sibling.payload {
+            Payload::Value(bytes) => Some(bytes.len() as u64),
+            Payload::Tombstone => None,
+        },
+        written_ms: sibling.written_ms(),
+        expires_ms: sibling.expires_ms,
+    });
+    HeldReport { context: entries.join(" "), siblings: siblings.collect() }
+}
+
+impl Actor for Inspector {
+    type Context = Context<Self>;
+}
+
+impl Handler<ShowThrough> for Inspector {
+    type Result = ();
+
+    fn handle(&mut self, through: ShowThrough, _: &mut Context<Self>) {
+        (self.pools, self.coordinators) = (through.pools, through.coordinators);
+    }
+}
+
+impl Handler<Show> for Inspector {
+    type Result = ResponseFuture<Inspection>;
+
+    fn handle(&mut self, show: Show, ctx: &mut Context<Self>) -> Self::Result {
+        match show.0 {
+            Inspect::Ring => Box::pin(std::future::ready(Inspection::Ring(self.parts.ring()))),
+            Inspect::Stats => Box::pin(std::future::ready(Inspection::Stats(self.parts.stats()))),
+            Inspect::Status => self.status(),
+            Inspect::Locate(key) => self.locate(key, ctx),
+        }
+    }
+}
+
+impl Handler<ExaminedHere> for Inspector {
+    type Result = ();
+
+    fn handle(&mut self, examined: ExaminedHere, _: &mut Context<Self>) {
+        for reply in examined.0 {
+            match reply {
+                ReplicaReply::Examined { id, result } => self.answered(id, result),
+                ReplicaReply::Failed { id, error } => self.answered(id, Err(error)),
+                _ => {}
+            }
+        }
+    }
+}
+
+impl Handler<PeerEvent> for Inspector {
+    type Result = ();
+
+    fn handle(&mut self, event: PeerEvent, _: &mut Context<Self>) {
+        match event {
+            PeerEvent::Replies { replies, .. } => {
+                for reply in replies {
+                    match reply {
+                        ToCoordinator::Examined { id, result } => self.answered(Origin::sequence(id), result),
+                        ToCoordinator::Failed { id, error } => self.answered(Origin::sequence(id), Err(error)),
+                        _ => {}
+                    }
+                }
+            }
+            PeerEvent::Refused { refused, .. } => {
+                refused.into_iter().for_each(|(id, error)| self.answered(Origin::sequence(id), Err(error)));
+            }
+            PeerEvent::Lost { from } => {
+                let lost: Vec<u64> =
+                    self.asked.iter().filter(|(_, (store, _))| *store == from).map(|(id, _)| *id).collect();
+                lost.into_iter().for_each(|id| self.answered(id, Err(ReplicaError::Unreachable)));
+            }
+        }
+    }
+}

@@ -1,0 +1,82 @@
+//! One node: its actors, started and stopped in order.
+//!
+//! The only sends between the actors (there is no cycle; answers come back in batches that never wait for mailbox space):
+//!
+//! ```text
+//! api ─▶ Coordinator ─▶ { Replica, ConnectionPool }        MembershipWatcher ─▶ RingManager ─▶ ring snapshot
+//! inbound links ─▶ Replica (and, forwarded, Coordinator)   Handoff, Inspector ─▶ { Replica, ConnectionPool }
+//! ```
+//!
+//! A request stays on the arbiter of its connection: every arbiter has a [`coordinator`], a [`connection_pool`] with links of its own, and
+//! a [`replica`] for the partitions pinned to it; only a key pinned elsewhere costs a hop. [`disk`] is the queue before
+//! the one thread that writes. [`view`] is what everybody reads without asking. [`env`] is the seam to the surroundings.
+//!
+//! Order of starting: ring, disk, replicas, then pools with their coordinators, then handoff and inspector, last the membership
+//! watcher; the api on top opens its doors when all that stands. Stopping goes the other way round: doors, operations in
+//! flight, links, replicas, disk.
+
+pub mod admission;
+pub mod connection_pool;
+pub mod coordinator;
+pub mod disk;
+pub mod env;
+pub mod handoff;
+pub mod inbound;
+pub mod inspector;
+pub mod membership_watcher;
+pub mod outbox;
+pub mod replica;
+pub mod ring_manager;
+mod start;
+pub mod stats;
+pub mod view;
+
+use std::sync::Arc;
+
+use actix::Addr;
+
+use self::admission::Admission;
+use self::connection_pool::ConnectionPool;
+use self::coordinator::Coordinator;
+use self::env::Env;
+use self::inspector::Inspector;
+use self::replica::Replica;
+use self::stats::Stats;
+use self::view::SharedRing;
+use crate::config::Config;
+use crate::core::id::StoreId;
+use crate::core::request::Failure;
+
+pub use start::{Node, StartError, Store};
+
+/// What connections need of a node. Cheap to clone and to send.
+#[derive(Clone)]
+pub struct NodeHandle {
+    /// Its configuration.
+    pub config: Arc<Config>,
+    /// Its store.
+    pub store: StoreId,
+    /// The ring.
+    pub ring: SharedRing,
+    /// One for each arbiter.
+    pub coordinators: Arc<Vec<Addr<Coordinator>>>,
+    /// One for each arbiter.
+    pub replicas: Arc<Vec<Addr<Replica>>>,
+    /// One for each arbiter.
+    pub pools: Arc<Vec<Addr<ConnectionPool>>>,
+    /// For operators.
+    pub inspector: Addr<Inspector>,
+    /// Permits for calls.
+    pub admission: Arc<Admission>,
+    /// What it counts.
+    pub stats: Arc<Stats>,
+    /// Its surroundings.
+    pub env: Env,
+}
+
+impl NodeHandle {
+    /// The answer to a call without a permit.
+    pub fn overloaded(&self) -> Failure {
+        Failure::Overloaded { limit: "limits.calls_in_flight_max".into(), retry_after_ms: 50 }
+    }
+}

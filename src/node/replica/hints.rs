@@ -1,0 +1,173 @@
+//! Copies held for others.
+
+use std::collections::BTreeMap;
+use std::sync::Mutex;
+
+use bytes::Bytes;
+
+use super::messages::{HeldHint, ReplicaReply};
+use super::storing::{Place, decode, malformed, unreadable};
+use super::{Replica, Turn};
+use crate::core::hint;
+use crate::core::id::StoreId;
+use crate::core::key::Key;
+use crate::core::version::{Clock, Object, Record};
+use crate::mutant;
+use crate::node::stats::Counter;
+use crate::storage::{Engine, Space, StorageError};
+use crate::wire::message::ReplicaError;
+
+/// How many hints a store holds, by target. Shared by its replicas.
+#[derive(Debug, Default)]
+pub struct HintGauge(Mutex<BTreeMap<StoreId, u64>>);
+
+/// What a hint's copy is.
+enum Held {
+    /// Durable, and to be delivered.
+    Ready(HeldHint),
+    /// On its way to the disk.
+    InFlight,
+    /// Another arbiter's.
+    Elsewhere,
+    /// No more: nothing is kept under it.
+    Gone,
+}
+
+/// How many hints are read at once when they are counted.
+const SCAN: usize = 1024;
+
+impl HintGauge {
+    /// Counts what a store holds.
+    pub fn count(engine: &dyn Engine) -> Result<HintGauge, StorageError> {
+        let gauge = HintGauge::default();
+        let mut after = None;
+        loop {
+            let hints = engine.scan(Space::Hints, &[], after.as_deref(), SCAN)?;
+            hints.iter().filter_map(|(key, _)| hint::from_stored(key)).for_each(|(target, _)| gauge.added(target));
+            match hints.last() {
+                Some((last, _)) if hints.len() == SCAN => after = Some(last.clone()),
+                _ => return Ok(gauge),
+            }
+        }
+    }
+
+    /// The targets and how many hints wait for each.
+    pub fn targets(&self) -> Vec<(StoreId, u64)> {
+        self.lock().iter().map(|(target, count)| (*target, *count)).collect()
+    }
+
+    pub(super) fn added(&self, target: StoreId) {
+        *self.lock().entry(target).or_default() += 1;
+    }
+
+    fn dropped(&self, target: StoreId) {
+        let mut counts = self.lock();
+        if let Some(count) = counts.get_mut(&target) {
+            *count = count.saturating_sub(1);
+            if *count == 0 {
+                counts.remove(&target);
+            }
+        }
+    }
+
+    fn lock(&self) -> std::sync::MutexGuard<'_, BTreeMap<StoreId, u64>> {
+        self.0.lock().expect("no panic while hints are counted")
+    }
+}
+
+impl Replica {
+    /// Whether a copy for `target` needs a hint that is not there yet. An owner's copy is its own.
+    pub(super) fn lacks_hint(&self, target: StoreId, place: &Place) -> bool {
+        if self.owns(place) {
+            return false;
+        }
+        let known = self.parts.engine.get(Space::Hints, &hint::stored(target, &place.stored));
+        // A hint written twice is one hint; a hint in flight is counted twice at worst, until the next start.
+        !matches!(known, Ok(Some(_)))
+    }
+
+    /// For whom this key is kept.
+    pub(super) fn hinted_targets(&self, stored: &Bytes) -> Result<Vec<StoreId>, ReplicaError> {
+        let ring = self.parts.ring.load();
+        let mut targets = vec![];
+        for member in ring.ring.members() {
+            let known = self.parts.engine.get(Space::Hints, &hint::stored(member.store, stored)).map_err(unreadable)?;
+            targets.extend(known.map(|_| member.store));
+        }
+        Ok(targets)
+    }
+
+    pub(super) fn scan_hints(
+        &mut self,
+        turn: &mut Turn,
+        id: u64,
+        target: StoreId,
+        after: Option<Bytes>,
+        limit: usize,
+    ) -> Result<(), ReplicaError> {
+        let prefix = hint::prefix(target);
+        let found = self.parts.engine.scan(Space::Hints, &prefix, after.as_deref(), limit).map_err(unreadable)?;
+        let next = found.last().filter(|_| found.len() == limit).map(|(key, _)| key.clone());
+        let mut hints = vec![];
+        for (stored_hint, _) in found {
+            let Some((_, stored)) = hint::from_stored(&stored_hint) else { continue };
+            match self.held(&stored) {
+                Ok(Held::Ready(held)) => hints.push(held),
+                Ok(Held::InFlight | Held::Elsewhere) => {}
+                Ok(Held::Gone) => {
+                    turn.batch.changes.push((Space::Hints, stored_hint, None));
+                    self.parts.hints.dropped(target);
+                }
+                Err(error) => log::error!("hint for store {target}: {error}"),
+            }
+        }
+        turn.now.push(ReplicaReply::Hints { id, hints, next });
+        Ok(())
+    }
+
+    fn held(&self, stored: &Bytes) -> Result<Held, ReplicaError> {
+        let Some((partition, key)) = Key::from_stored(stored) else { return Ok(Held::Gone) };
+        if partition.0 as usize % self.parts.env.arbiters() != self.arbiter {
+            return Ok(Held::Elsewhere);
+        }
+        match (self.durable_object(stored)?, self.pending.newest(stored)) {
+            (Some(object), _) => {
+                let clock = Object::decode(&object).map_err(malformed)?.clock();
+                Ok(Held::Ready(HeldHint { key, object, clock }))
+            }
+            (None, Some(_)) => Ok(Held::InFlight),
+            (None, None) => Ok(Held::Gone),
+        }
+    }
+
+    /// Drops the hint, and the copy if it waits for nobody else, provided that the copy is still the version delivered.
+    pub(super) fn handed_off(
+        &mut self,
+        turn: &mut Turn,
+        key: Key,
+        target: StoreId,
+        clock: Clock,
+    ) -> Result<(), ReplicaError> {
+        let place = self.place(&key);
+        let (newest, _) = self.newest(&place.stored)?;
+        let record = decode(&newest)?;
+        if newest.is_some() && record.object.clock() != clock {
+            return Ok(());
+        }
+        turn.batch.changes.push((Space::Hints, hint::stored(target, &place.stored), None));
+        self.parts.hints.dropped(target);
+        self.count(Counter::HintsDelivered);
+        let waits_for_others = self.hinted_targets(&place.stored)?.iter().any(|&other| other != target);
+        if newest.is_some() && !waits_for_others && !self.owns(&place) {
+            let rest =
+                mutant!(ContinueAfterHandoff).then(|| Record { mark: record.mark, ..Record::default() }.encode().0);
+            self.write(turn, place, rest, newest, None);
+        }
+        Ok(())
+    }
+
+    fn owns(&self, place: &Place) -> bool {
+        let view = self.parts.ring.load();
+        view.ring.owns(self.parts.store, place.partition, view.ring.replication)
+    }
+}

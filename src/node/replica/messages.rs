@@ -1,0 +1,217 @@
+//! What a Replica is asked and what it answers.
+
+use std::sync::Arc;
+
+use actix::prelude::*;
+use bytes::Bytes;
+
+use crate::core::id::StoreId;
+use crate::core::key::Key;
+use crate::core::request::Failure;
+use crate::core::version::Clock;
+use crate::core::version::mint::Write;
+use crate::node::disk::Ticket;
+use crate::node::env::Moment;
+use crate::wire::message::{Examined, Object, ReplicaError};
+
+/// Calls that came together, for one Replica. Answered in batches to the sink, in any order.
+#[derive(Message)]
+#[rtype(result = "()")]
+pub struct ReplicaBatch {
+    /// What to do.
+    pub calls: Vec<ReplicaCall>,
+    /// Who wants to know.
+    pub sink: Arc<dyn ReplicaSink>,
+}
+
+/// Takes a Replica's answers, at once and without waiting.
+pub trait ReplicaSink: Send + Sync {
+    /// Some answers.
+    fn reply(&self, replies: Vec<ReplicaReply>);
+}
+
+/// One thing to do.
+pub enum ReplicaCall {
+    /// Give a write its dot, store it here. Answered by `Minted` at once and by `Stored` when it is durable; or by `Refused`.
+    Mint {
+        /// The asker's number.
+        id: u64,
+        /// Whose.
+        key: Key,
+        /// The write.
+        write: Box<Write>,
+        /// The owner that this store stands in for.
+        hint: Option<StoreId>,
+    },
+    /// Merge an object into what is here. Answered by `Stored` when the result is durable.
+    Store {
+        /// The asker's number.
+        id: u64,
+        /// Whose.
+        key: Key,
+        /// The object, encoded.
+        object: Bytes,
+        /// The owner that this store stands in for.
+        hint: Option<StoreId>,
+        /// When it is too late to begin.
+        expires: Moment,
+    },
+    /// Tell what is here. Answered by `Fetched`.
+    Fetch {
+        /// The asker's number.
+        id: u64,
+        /// Whose.
+        key: Key,
+        /// When it is too late to begin.
+        expires: Moment,
+    },
+    /// Tell what is here and for whom. Answered by `Examined`.
+    Examine {
+        /// The asker's number.
+        id: u64,
+        /// Whose.
+        key: Key,
+    },
+    /// Read hints for a target, in order. Answered by `Hints`.
+    ScanHints {
+        /// The asker's number.
+        id: u64,
+        /// For whom.
+        target: StoreId,
+        /// Begin after this one.
+        after: Option<Bytes>,
+        /// How many at most.
+        limit: usize,
+    },
+    /// The target has acknowledged this version durably: drop the hint, and the copy with it, if it is still the one. Not answered.
+    HandedOff {
+        /// Ignored.
+        id: u64,
+        /// Whose.
+        key: Key,
+        /// Who has it now.
+        target: StoreId,
+        /// The version that it has.
+        clock: Clock,
+    },
+}
+
+impl ReplicaCall {
+    /// The asker's number.
+    pub fn id(&self) -> u64 {
+        match self {
+            ReplicaCall::Mint { id, .. }
+            | ReplicaCall::Store { id, .. }
+            | ReplicaCall::Fetch { id, .. }
+            | ReplicaCall::Examine { id, .. }
+            | ReplicaCall::ScanHints { id, .. }
+            | ReplicaCall::HandedOff { id, .. } => *id,
+        }
+    }
+}
+
+/// What came of it.
+#[derive(Clone, Debug)]
+pub enum ReplicaReply {
+    /// The dot is minted; the merged object goes to the others.
+    Minted {
+        /// The asker's number.
+        id: u64,
+        /// The merged object, encoded.
+        object: Bytes,
+        /// The writer's new context, encoded.
+        context: Bytes,
+        /// Live siblings.
+        siblings: u32,
+    },
+    /// A limit forbids the write; nothing was stored.
+    Refused {
+        /// The asker's number.
+        id: u64,
+        /// Which.
+        failure: Failure,
+    },
+    /// It is durable, or why not.
+    Stored {
+        /// The asker's number.
+        id: u64,
+        /// Ok, or why not.
+        result: Result<(), ReplicaError>,
+    },
+    /// What is here.
+    Fetched {
+        /// The asker's number.
+        id: u64,
+        /// The object, encoded.
+        result: Result<Option<Object>, ReplicaError>,
+    },
+    /// What is here and for whom.
+    Examined {
+        /// The asker's number.
+        id: u64,
+        /// The object and the hints.
+        result: Result<Examined, ReplicaError>,
+    },
+    /// Hints for a target.
+    Hints {
+        /// The asker's number.
+        id: u64,
+        /// Each with its object.
+        hints: Vec<HeldHint>,
+        /// Where to go on; `None` at the end.
+        next: Option<Bytes>,
+    },
+    /// It could not be done. Stands for any of the answers above.
+    Failed {
+        /// The asker's number.
+        id: u64,
+        /// Why.
+        error: ReplicaError,
+    },
+}
+
+impl ReplicaReply {
+    /// It could not be done.
+    pub fn failed(id: u64, error: ReplicaError) -> ReplicaReply {
+        ReplicaReply::Failed { id, error }
+    }
+
+    /// The asker's number.
+    pub fn id(&self) -> u64 {
+        match self {
+            ReplicaReply::Minted { id, .. }
+            | ReplicaReply::Refused { id, .. }
+            | ReplicaReply::Stored { id, .. }
+            | ReplicaReply::Fetched { id, .. }
+            | ReplicaReply::Examined { id, .. }
+            | ReplicaReply::Hints { id, .. }
+            | ReplicaReply::Failed { id, .. } => *id,
+        }
+    }
+}
+
+/// A copy that waits for its owner.
+#[derive(Clone, Debug)]
+pub struct HeldHint {
+    /// Whose.
+    pub key: Key,
+    /// The object, encoded.
+    pub object: Bytes,
+    /// Its version.
+    pub clock: Clock,
+}
+
+/// From the disk: everything up to this ticket is durable, or never will be.
+#[derive(Message)]
+#[rtype(result = "()")]
+pub struct Flushed {
+    /// The last batch that this speaks of.
+    pub ticket: Ticket,
+    /// Ok, or why the store takes no more writes.
+    pub result: Result<(), String>,
+}
+
+/// Stop, after everything that was asked before.
+#[derive(Message)]
+#[rtype(result = "()")]
+pub struct Halt;

@@ -1,0 +1,192 @@
+//! The Replica: what this store holds.
+//!
+//! One per arbiter, for the partitions pinned to it. It reads inline, decides with [`crate::core::version`], and hands what is to
+//! be written to the [`super::disk`] as one batch per message. An acknowledgement leaves only when the batch that it speaks of is
+//! durable; a read sees only what is durable, so that nothing is ever shown that a power loss could take back. Minting goes on
+//! from the newest version, durable or not: [`pending`] keeps both.
+//!
+//! Its memory of a key may break (a failed write, a restart): then a new [`Life`] begins and no earlier mark is continued.
+
+mod hints;
+pub mod messages;
+mod pending;
+mod storing;
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use actix::prelude::*;
+use rand::Rng;
+use rand::rngs::StdRng;
+
+use self::messages::{Flushed, Halt, ReplicaBatch, ReplicaCall, ReplicaReply, ReplicaSink};
+use self::pending::Pending;
+use super::disk::{Disk, Gate, Ticket};
+use super::env::{Env, Purpose};
+use super::stats::{Counter, Stats};
+use super::view::SharedRing;
+use crate::core::id::StoreId;
+use crate::core::limits::Limits;
+use crate::core::version::mint::Life;
+use crate::mutant;
+use crate::storage::{Batch, Engine};
+use crate::wire::message::ReplicaError;
+
+pub use hints::HintGauge;
+
+/// What a Replica is made of.
+#[derive(Clone)]
+pub struct ReplicaParts {
+    /// This store.
+    pub store: StoreId,
+    /// Where it keeps things.
+    pub engine: Arc<dyn Engine>,
+    /// The way to write to it.
+    pub disk: Disk,
+    /// Whether it takes writes.
+    pub gate: Arc<Gate>,
+    /// The ring.
+    pub ring: SharedRing,
+    /// Limits on keys.
+    pub limits: Limits,
+    /// How many hints it holds.
+    pub hints: Arc<HintGauge>,
+    /// What it counts.
+    pub stats: Arc<Stats>,
+    /// Its surroundings.
+    pub env: Env,
+}
+
+/// The actor.
+pub struct Replica {
+    parts: ReplicaParts,
+    arbiter: usize,
+    rng: StdRng,
+    life: Life,
+    pending: Pending,
+    ticket: Ticket,
+    /// Acknowledgements that wait for their ticket.
+    waiting: BTreeMap<Ticket, Vec<(Arc<dyn ReplicaSink>, ReplicaReply)>>,
+}
+
+impl Replica {
+    /// A replica for one arbiter.
+    pub fn new(parts: ReplicaParts, arbiter: usize) -> Replica {
+        let mut rng = parts.env.rng(arbiter as u64, Purpose::Incarnation);
+        let life = Life::begin(incarnation(&parts, &mut rng));
+        Replica { parts, arbiter, rng, life, pending: Pending::default(), ticket: 0, waiting: BTreeMap::new() }
+    }
+
+    /// Everything that one message asks, as one batch to the disk.
+    fn execute(&mut self, batch: ReplicaBatch, ctx: &mut Context<Self>) {
+        let mut turn = Turn { ticket: self.ticket + 1, ..Turn::default() };
+        for call in batch.calls {
+            let id = call.id();
+            let outcome = match call {
+                ReplicaCall::Mint { id, key, write, hint } => self.mint(&mut turn, id, key, *write, hint),
+                ReplicaCall::Store { id, key, object, hint, expires } => {
+                    self.store(&mut turn, id, key, object, hint, expires)
+                }
+                ReplicaCall::Fetch { id, key, expires } => self.fetch(&mut turn, id, key, expires),
+                ReplicaCall::Examine { id, key } => self.examine(&mut turn, id, key),
+                ReplicaCall::ScanHints { id, target, after, limit } => {
+                    self.scan_hints(&mut turn, id, target, after, limit)
+                }
+                ReplicaCall::HandedOff { key, target, clock, .. } => self.handed_off(&mut turn, key, target, clock),
+            };
+            if let Err(error) = outcome {
+                turn.now.push(ReplicaReply::failed(id, error));
+            }
+        }
+        if !turn.batch.changes.is_empty() {
+            self.ticket = turn.ticket;
+            self.parts.disk.submit(ctx.address().recipient(), turn.ticket, turn.batch);
+        }
+        for (ticket, reply) in turn.later {
+            self.waiting.entry(ticket).or_default().push((batch.sink.clone(), reply));
+        }
+        if !turn.now.is_empty() {
+            batch.sink.reply(turn.now);
+        }
+    }
+
+    fn flushed(&mut self, flushed: Flushed) {
+        if let Err(reason) = &flushed.result {
+            // What the disk holds of these keys is not known: no actor may be continued.
+            self.life = Life::begin(incarnation(&self.parts, &mut self.rng));
+            self.pending.forget(flushed.ticket);
+            self.release(flushed.ticket, |reply| {
+                ReplicaReply::failed(reply.id(), ReplicaError::ReadOnly(reason.clone()))
+            });
+            return;
+        }
+        for (key, record) in self.pending.flushed(flushed.ticket) {
+            self.observe_durable(&key, record.as_ref());
+        }
+        self.release(flushed.ticket, |reply| reply);
+    }
+
+    fn release(&mut self, ticket: Ticket, finish: impl Fn(ReplicaReply) -> ReplicaReply) {
+        let later = self.waiting.split_off(&(ticket + 1));
+        let mut released = std::mem::replace(&mut self.waiting, later).into_values().flatten().peekable();
+        // Replies of one batch mostly go to one sink: one message for each run of them.
+        while let Some((sink, reply)) = released.next() {
+            let mut replies = vec![finish(reply)];
+            while let Some((_, reply)) = released.next_if(|(next, _)| Arc::ptr_eq(next, &sink)) {
+                replies.push(finish(reply));
+            }
+            sink.reply(replies);
+        }
+    }
+}
+
+/// A number for a new life.
+fn incarnation(parts: &ReplicaParts, rng: &mut StdRng) -> u64 {
+    if mutant!(ContinueAfterWipe) {
+        return parts.store.0 as u64;
+    }
+    rng.random()
+}
+
+/// What one message leads to.
+#[derive(Default)]
+struct Turn {
+    ticket: Ticket,
+    batch: Batch,
+    now: Vec<ReplicaReply>,
+    later: Vec<(Ticket, ReplicaReply)>,
+}
+
+impl Actor for Replica {
+    type Context = Context<Self>;
+}
+
+impl Handler<ReplicaBatch> for Replica {
+    type Result = ();
+
+    fn handle(&mut self, batch: ReplicaBatch, ctx: &mut Context<Self>) {
+        self.execute(batch, ctx);
+    }
+}
+
+impl Handler<Flushed> for Replica {
+    type Result = ();
+
+    fn handle(&mut self, flushed: Flushed, _: &mut Context<Self>) {
+        self.flushed(flushed);
+    }
+}
+
+impl Handler<Halt> for Replica {
+    type Result = ();
+
+    fn handle(&mut self, _: Halt, ctx: &mut Context<Self>) {
+        ctx.stop();
+    }
+}
+
+impl Replica {
+    fn count(&self, counter: Counter) {
+        self.parts.stats.count(counter);
+    }
+}

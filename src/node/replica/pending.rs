@@ -1,0 +1,108 @@
+//! Records between decision and durability.
+//!
+//! For a key with writes in flight there are several truths: what is durable (reads see that), and what was decided last
+//! (the next write builds on that). For every other key the engine knows both. An entry lives as long as a write of its key
+//! is on its way to the disk, so the whole is bounded by what is admitted.
+
+use std::collections::{BTreeMap, VecDeque};
+
+use bytes::Bytes;
+
+use crate::node::disk::Ticket;
+
+/// A stored record, or that there is none.
+pub type Stored = Option<Bytes>;
+
+#[derive(Default)]
+struct Entry {
+    durable: Stored,
+    writes: VecDeque<(Ticket, Stored)>,
+}
+
+/// All keys with writes in flight.
+#[derive(Default)]
+pub struct Pending {
+    entries: BTreeMap<Bytes, Entry>,
+    /// Which keys each ticket wrote, oldest first.
+    tickets: VecDeque<(Ticket, Bytes)>,
+}
+
+impl Pending {
+    /// The newest record of a key in flight, and the ticket that makes it durable.
+    pub fn newest(&self, key: &[u8]) -> Option<(Ticket, &Stored)> {
+        self.entries.get(key)?.writes.back().map(|(ticket, record)| (*ticket, record))
+    }
+
+    /// The durable record of a key in flight.
+    pub fn durable(&self, key: &[u8]) -> Option<&Stored> {
+        self.entries.get(key).map(|entry| &entry.durable)
+    }
+
+    /// A new write of `key`; `durable` is what the engine held if none is in flight yet.
+    pub fn push(&mut self, ticket: Ticket, key: Bytes, record: Stored, durable: impl FnOnce() -> Stored) {
+        let entry =
+            self.entries.entry(key.clone()).or_insert_with(|| Entry { durable: durable(), writes: VecDeque::new() });
+        match entry.writes.back_mut() {
+            Some((last, newest)) if *last == ticket => *newest = record,
+            _ => {
+                entry.writes.push_back((ticket, record));
+                self.tickets.push_back((ticket, key));
+            }
+        }
+    }
+
+    /// Everything up to `ticket` is durable. Returns what that is.
+    pub fn flushed(&mut self, ticket: Ticket) -> Vec<(Bytes, Stored)> {
+        let mut durable = vec![];
+        while let Some((_, key)) = self.tickets.pop_front_if(|(t, _)| *t <= ticket) {
+            let Some(entry) = self.entries.get_mut(&key) else { continue };
+            while let Some((_, record)) = entry.writes.pop_front_if(|(t, _)| *t <= ticket) {
+                entry.durable = record;
+                durable.push((key.clone(), entry.durable.clone()));
+            }
+            if entry.writes.is_empty() {
+                self.entries.remove(&key);
+            }
+        }
+        durable
+    }
+
+    /// Everything up to `ticket` failed: from now on the engine speaks for these keys.
+    pub fn forget(&mut self, ticket: Ticket) {
+        while let Some((_, key)) = self.tickets.pop_front_if(|(t, _)| *t <= ticket) {
+            self.entries.remove(&key);
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn record(text: &'static str) -> Stored {
+        Some(Bytes::from_static(text.as_bytes()))
+    }
+
+    #[test]
+    fn reads_see_the_durable_and_writes_the_newest() {
+        let mut pending = Pending::default();
+        let key = Bytes::from_static(b"k");
+        pending.push(1, key.clone(), record("one"), || record("zero"));
+        pending.push(2, key.clone(), record("two"), || panic!("the engine is asked once"));
+        assert_eq!(pending.durable(b"k"), Some(&record("zero")));
+        assert_eq!(pending.newest(b"k"), Some((2, &record("two"))));
+        assert_eq!(pending.flushed(1), [(key.clone(), record("one"))]);
+        assert_eq!(pending.durable(b"k"), Some(&record("one")));
+        assert_eq!(pending.flushed(2), [(key, record("two"))]);
+        assert_eq!(pending.durable(b"k"), None);
+        assert!(pending.tickets.is_empty());
+    }
+
+    #[test]
+    fn a_ticket_writes_a_key_once() {
+        let mut pending = Pending::default();
+        pending.push(1, Bytes::from_static(b"k"), record("one"), || None);
+        pending.push(1, Bytes::from_static(b"k"), record("two"), || None);
+        assert_eq!(pending.flushed(1), [(Bytes::from_static(b"k"), record("two"))]);
+    }
+}

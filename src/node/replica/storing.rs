@@ -1,0 +1,199 @@
+//! Minting, merging, reading.
+
+use bytes::Bytes;
+
+use super::messages::ReplicaReply;
+use super::pending::Stored;
+use super::{Replica, Turn};
+use crate::core::bucket::Conflict;
+use crate::core::hint;
+use crate::core::id::{Partition, StoreId};
+use crate::core::key::Key;
+use crate::core::version::mint::{Doubt, Write};
+use crate::core::version::{Malformed, Merged, Object, Record};
+use crate::mutant;
+use crate::node::disk::Ticket;
+use crate::node::env::{Moment, now};
+use crate::node::stats::Counter;
+use crate::storage::{Space, StorageError};
+use crate::wire::message::{self, Examined, ReplicaError};
+
+type Outcome = Result<(), ReplicaError>;
+
+impl Replica {
+    pub(super) fn mint(&mut self, turn: &mut Turn, id: u64, key: Key, write: Write, hint: Option<StoreId>) -> Outcome {
+        self.check_gate()?;
+        let place = self.place(&key);
+        let (newest, _) = self.newest(&place.stored)?;
+        let minted = match decode(&newest)?.mint(write, &mut self.life, &self.parts.limits) {
+            Ok(minted) => minted,
+            Err(failure) => {
+                turn.now.push(ReplicaReply::Refused { id, failure });
+                return Ok(());
+            }
+        };
+        self.alarm(&key, minted.doubt);
+        if let Some(observer) = self.parts.env.observer() {
+            observer.minted(self.parts.store, &key, minted.dot, &minted.record.object);
+        }
+        let (record, mut object) = minted.record.encode();
+        if mutant!(SendOnlyNewSibling) {
+            let mut alone = minted.record.object.clone();
+            alone.siblings.retain(|s| s.dot == minted.dot);
+            object = alone.encode();
+        }
+        let siblings = minted.record.object.siblings.len() as u32;
+        turn.now.push(ReplicaReply::Minted { id, object, context: minted.context.encode(&key), siblings });
+        let stored = ReplicaReply::Stored { id, result: Ok(()) };
+        if mutant!(CountWithoutStoring) {
+            turn.now.push(stored);
+            return Ok(());
+        }
+        self.write(turn, place, Some(record), newest, hint);
+        turn.later.push((turn.ticket, stored));
+        Ok(())
+    }
+
+    pub(super) fn store(
+        &mut self,
+        turn: &mut Turn,
+        id: u64,
+        key: Key,
+        object: Bytes,
+        hint: Option<StoreId>,
+        expires: Moment,
+    ) -> Outcome {
+        self.check_time(expires)?;
+        self.check_gate()?;
+        self.count(Counter::ReplicaStores);
+        let place = self.place(&key);
+        let (newest, in_flight) = self.newest(&place.stored)?;
+        let stored = ReplicaReply::Stored { id, result: Ok(()) };
+        let theirs = Object::decode(&object).map_err(malformed)?;
+        let mut record = decode(&newest)?;
+        let (merged, doubt) = record.merge(&theirs, self.conflict(&key));
+        self.alarm(&key, doubt);
+        let missing_hint = hint.filter(|&target| self.lacks_hint(target, &place));
+        match (merged, missing_hint) {
+            (Merged::Unchanged, None) => match in_flight {
+                Some(ticket) => turn.later.push((ticket, stored)),
+                None => turn.now.push(stored),
+            },
+            (_, hint) => {
+                self.write(turn, place, Some(record.encode().0), newest, hint);
+                turn.later.push((turn.ticket, stored));
+            }
+        }
+        Ok(())
+    }
+
+    pub(super) fn fetch(&mut self, turn: &mut Turn, id: u64, key: Key, expires: Moment) -> Outcome {
+        self.check_time(expires)?;
+        self.count(Counter::ReplicaFetches);
+        let object = self.durable_object(&self.place(&key).stored)?;
+        turn.now.push(ReplicaReply::Fetched { id, result: Ok(object.map(message::Object)) });
+        Ok(())
+    }
+
+    pub(super) fn examine(&mut self, turn: &mut Turn, id: u64, key: Key) -> Outcome {
+        let place = self.place(&key);
+        let object = self.durable_object(&place.stored)?.map(message::Object);
+        let hints = self.hinted_targets(&place.stored)?;
+        turn.now.push(ReplicaReply::Examined { id, result: Ok(Examined { object, hints }) });
+        Ok(())
+    }
+
+    /// Adds a record, and with it a hint, to the batch of this turn.
+    pub(super) fn write(
+        &mut self,
+        turn: &mut Turn,
+        place: Place,
+        record: Stored,
+        before: Stored,
+        hint: Option<StoreId>,
+    ) {
+        if let Some(target) = hint.filter(|&target| self.lacks_hint(target, &place)) {
+            turn.batch.changes.push((Space::Hints, hint::stored(target, &place.stored), Some(Bytes::new())));
+            self.parts.hints.added(target);
+            self.count(Counter::HintsStored);
+        }
+        turn.batch.changes.push((Space::Objects, place.stored.clone(), record.clone()));
+        self.pending.push(turn.ticket, place.stored, record, || before);
+    }
+
+    pub(super) fn place(&self, key: &Key) -> Place {
+        let partition = self.parts.ring.load().ring.partition_of(key);
+        Place { partition, stored: key.stored(partition) }
+    }
+
+    /// The newest record of a key, and the ticket that makes it durable if it is not yet.
+    pub(super) fn newest(&self, stored: &Bytes) -> Result<(Stored, Option<Ticket>), ReplicaError> {
+        match self.pending.newest(stored) {
+            Some((ticket, record)) => Ok((record.clone(), Some(ticket))),
+            None => Ok((self.parts.engine.get(Space::Objects, stored).map_err(unreadable)?, None)),
+        }
+    }
+
+    pub(super) fn durable_object(&self, stored: &Bytes) -> Result<Option<Bytes>, ReplicaError> {
+        let record = match self.pending.durable(stored) {
+            Some(durable) => durable.clone(),
+            None => self.parts.engine.get(Space::Objects, stored).map_err(unreadable)?,
+        };
+        record.map(|record| Record::split(&record).map(|(_, object)| object)).transpose().map_err(malformed)
+    }
+
+    pub(super) fn observe_durable(&self, stored: &Bytes, record: Option<&Bytes>) {
+        let Some(observer) = self.parts.env.observer() else { return };
+        let record = record.and_then(|bytes| Record::decode(bytes).ok());
+        if let (Some((_, key)), Some(record)) = (Key::from_stored(stored), record) {
+            observer.durable(self.parts.store, &key, &record.object);
+        }
+    }
+
+    fn conflict(&self, key: &Key) -> Conflict {
+        self.parts.ring.load().buckets.get(&key.bucket).conflict
+    }
+
+    fn check_gate(&self) -> Outcome {
+        self.parts.gate.closed().map_or(Ok(()), |reason| Err(ReplicaError::ReadOnly(reason)))
+    }
+
+    fn check_time(&self, expires: Moment) -> Outcome {
+        if now() > expires {
+            self.count(Counter::Late);
+            return Err(ReplicaError::Late);
+        }
+        Ok(())
+    }
+
+    fn alarm(&self, key: &Key, doubt: Option<Doubt>) {
+        let Some(Doubt { actor, remembered, claimed }) = doubt else { return };
+        self.count(Counter::Doubts);
+        if let Some(observer) = self.parts.env.observer() {
+            observer.doubted(self.parts.store, key);
+        }
+        log::error!(
+            "key {key}: {claimed} events of this store's own actor {actor} are known elsewhere, {remembered} here. This store \
+             has lost writes, or a context was forged. It goes on under a new actor."
+        );
+    }
+}
+
+/// Where a key is kept.
+pub(super) struct Place {
+    pub partition: Partition,
+    pub stored: Bytes,
+}
+
+pub(super) fn decode(stored: &Stored) -> Result<Record, ReplicaError> {
+    stored.as_ref().map_or(Ok(Record::default()), |bytes| Record::decode(bytes).map_err(malformed))
+}
+
+pub(super) fn unreadable(error: StorageError) -> ReplicaError {
+    log::error!("cannot read: {error}");
+    ReplicaError::Unreadable(error.to_string())
+}
+
+pub(super) fn malformed(error: Malformed) -> ReplicaError {
+    ReplicaError::Malformed(error.to_string())
+}

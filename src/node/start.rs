@@ -1,0 +1,234 @@
+//! Starting and stopping a node.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use actix::prelude::*;
+use arc_swap::ArcSwap;
+
+use super::NodeHandle;
+use super::admission::Admission;
+use super::connection_pool::messages::Origin;
+use super::connection_pool::{ConnectionPool, PoolParts, Routes};
+use super::coordinator::messages::Drain;
+use super::coordinator::{Coordinator, CoordinatorParts};
+use super::disk::{Disk, FreeSpace};
+use super::env::{Env, now};
+use super::handoff::{DeliverThrough, Handoff, HandoffParts};
+use super::inspector::{Inspector, InspectorParts, ShowThrough};
+use super::membership_watcher::MembershipWatcher;
+use super::replica::messages::Halt;
+use super::replica::{HintGauge, Replica, ReplicaParts};
+use super::ring_manager::{Follow, RingManager};
+use super::stats::Stats;
+use super::view::no_health;
+use crate::config::Config;
+use crate::coordination::Coordination;
+use crate::core::id::StoreId;
+use crate::core::ring::RingError;
+use crate::storage::{Engine, StorageError};
+
+/// Where a node keeps things: an engine that is open.
+pub struct Store {
+    /// Its id.
+    pub id: StoreId,
+    /// How often it was started, this time included.
+    pub start: u64,
+    /// The engine.
+    pub engine: Arc<dyn Engine>,
+    /// How to find out how many bytes are free.
+    pub free_space: FreeSpace,
+}
+
+/// Why a node did not start.
+#[derive(Debug, thiserror::Error)]
+pub enum StartError {
+    /// There is no ring over the configured nodes.
+    #[error("no ring can be made of the configuration: {0}")]
+    Ring(#[from] RingError),
+    /// The store cannot be read.
+    #[error(transparent)]
+    Storage(#[from] StorageError),
+}
+
+/// A node that runs.
+pub struct Node {
+    /// For connections.
+    pub handle: NodeHandle,
+    disk: Disk,
+    handoff: Addr<Handoff>,
+    watcher: Addr<MembershipWatcher>,
+    ring_manager: Addr<RingManager>,
+}
+
+/// Sent to every actor that holds nothing worth saving.
+pub(super) struct Stop;
+
+impl Message for Stop {
+    type Result = ();
+}
+
+macro_rules! stops {
+    ($($actor:ty),*) => {$(
+        impl Handler<Stop> for $actor {
+            type Result = ();
+
+            fn handle(&mut self, _: Stop, ctx: &mut Context<Self>) {
+                ctx.stop();
+            }
+        }
+    )*};
+}
+
+stops!(Handoff, MembershipWatcher, RingManager, ConnectionPool, Coordinator, Inspector);
+
+impl Node {
+    /// Starts all actors over an open store.
+    pub async fn start(
+        config: Arc<Config>,
+        store: Store,
+        mut coordination: Box<dyn Coordination>,
+        env: Env,
+    ) -> Result<Node, StartError> {
+        let stats = Arc::new(Stats::default());
+        let ring = Arc::new(ArcSwap::from_pointee(RingManager::view(coordination.next().await)?));
+        let hints = Arc::new(HintGauge::count(&*store.engine)?);
+        let (disk, gate) =
+            Disk::start(&env, store.engine.clone(), &config.node.storage, store.free_space, stats.clone());
+        let ring_manager = env.start(0, {
+            let ring = ring.clone();
+            move |_| RingManager::new(ring)
+        });
+
+        let parts = ReplicaParts {
+            store: store.id,
+            engine: store.engine.clone(),
+            disk: disk.clone(),
+            gate: gate.clone(),
+            ring: ring.clone(),
+            limits: config.node.limits.object.clone(),
+            hints: hints.clone(),
+            stats: stats.clone(),
+            env: env.clone(),
+        };
+        let replica = |arbiter| {
+            let parts = parts.clone();
+            env.start(arbiter, move |_| Replica::new(parts, arbiter))
+        };
+        let replicas = Arc::new((0..env.arbiters()).map(replica).collect::<Vec<_>>());
+
+        let health: Vec<_> = (0..env.arbiters()).map(|_| no_health()).collect();
+        let handoff = HandoffParts {
+            config: config.clone(),
+            ring: ring.clone(),
+            health: health[0].clone(),
+            hints: hints.clone(),
+            replicas: replicas.clone(),
+        };
+        let handoff = env.start(0, move |_| Handoff::new(handoff));
+        let admission = Admission::new(config.node.limits.calls_in_flight_max);
+        let inspector = InspectorParts {
+            store: store.id,
+            start: store.start,
+            config: config.clone(),
+            ring: ring.clone(),
+            engine: store.engine,
+            gate: gate.clone(),
+            hints,
+            stats: stats.clone(),
+            admission: admission.clone(),
+            replicas: replicas.clone(),
+            started: now(),
+        };
+        let inspector = env.start(0, move |_| Inspector::new(inspector));
+
+        let (mut pools, mut coordinators) = (vec![], vec![]);
+        for (arbiter, health) in health.into_iter().enumerate() {
+            let pool = PoolParts {
+                node: config.node.id,
+                store: store.id,
+                config: config.clone(),
+                ring: ring.clone(),
+                health: health.clone(),
+                stats: stats.clone(),
+                env: env.clone(),
+                arbiter,
+            };
+            let coordinator = CoordinatorParts {
+                store: store.id,
+                config: config.clone(),
+                ring: ring.clone(),
+                health,
+                gate: gate.clone(),
+                stats: stats.clone(),
+                env: env.clone(),
+            };
+            let others =
+                [(Origin::Handoff, handoff.clone().recipient()), (Origin::Inspector, inspector.clone().recipient())];
+            let (pool, coordinator) = pair(&env, arbiter, pool, coordinator, replicas.clone(), others).await;
+            ring_manager.do_send(Follow(pool.clone()));
+            pools.push(pool);
+            coordinators.push(coordinator);
+        }
+        handoff.do_send(DeliverThrough(pools[0].clone()));
+        inspector.do_send(ShowThrough { pools: pools.clone(), coordinators: coordinators.clone() });
+        let watcher = MembershipWatcher::new(coordination, ring_manager.clone()).start();
+
+        let handle = NodeHandle {
+            config,
+            store: store.id,
+            ring,
+            coordinators: Arc::new(coordinators),
+            replicas,
+            pools: Arc::new(pools),
+            inspector,
+            admission,
+            stats,
+            env,
+        };
+        Ok(Node { handle, disk, handoff, watcher, ring_manager })
+    }
+
+    /// Stops in order: operations in flight are answered, or given up after `drain_timeout_ms`; then everything written is on disk.
+    pub async fn stop(self) {
+        let patience = Duration::from_millis(self.handle.config.node.timing.drain_timeout_ms);
+        for coordinator in self.handle.coordinators.iter() {
+            if tokio::time::timeout(patience, coordinator.send(Drain)).await.is_err() {
+                log::warn!("operations are still in flight after {} ms; they are given up", patience.as_millis());
+            }
+        }
+        self.watcher.do_send(Stop);
+        self.handoff.do_send(Stop);
+        self.ring_manager.do_send(Stop);
+        self.handle.inspector.do_send(Stop);
+        self.handle.pools.iter().for_each(|pool| pool.do_send(Stop));
+        self.handle.coordinators.iter().for_each(|coordinator| coordinator.do_send(Stop));
+        for replica in self.handle.replicas.iter() {
+            // An error says that it has stopped already.
+            let _ = replica.send(Halt).await;
+        }
+        self.disk.finish();
+    }
+}
+
+/// A pool and its coordinator know each other: the coordinator is made first, within which the pool is started.
+async fn pair(
+    env: &Env,
+    arbiter: usize,
+    pool: PoolParts,
+    coordinator: CoordinatorParts,
+    replicas: Arc<Vec<Addr<Replica>>>,
+    others: [(Origin, Recipient<super::connection_pool::messages::PeerEvent>); 2],
+) -> (Addr<ConnectionPool>, Addr<Coordinator>) {
+    let (tell, told) = tokio::sync::oneshot::channel();
+    let coordinator = env.start(arbiter, move |ctx: &mut Context<Coordinator>| {
+        let own = ctx.address();
+        let mut routes = Routes::from(others);
+        routes.insert(Origin::Coordinator, own.clone().recipient());
+        let pool = ConnectionPool::new(pool, routes).start();
+        // The other end waits below.
+        drop(tell.send(pool.clone()));
+        Coordinator::new(coordinator, replicas, pool, own)
+    });
+    (told.await.expect("the coordinator's arbiter runs"), coordinator)
+}

@@ -1,0 +1,151 @@
+//! What a node counts.
+
+use std::sync::Mutex;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::Duration;
+
+use hdrhistogram::Histogram;
+
+use crate::wire::report::LatencyReport;
+
+macro_rules! named {
+    ($(#[$doc:meta])* $type:ident { $($(#[$vdoc:meta])* $variant:ident => $name:literal,)* }) => {
+        $(#[$doc])*
+        #[derive(Clone, Copy, PartialEq, Eq, Debug)]
+        pub enum $type { $($(#[$vdoc])* $variant,)* }
+
+        impl $type {
+            const ALL: &'static [$type] = &[$($type::$variant,)*];
+
+            /// The name under which it is shown.
+            pub fn name(self) -> &'static str {
+                match self { $($type::$variant => $name,)* }
+            }
+        }
+    };
+}
+
+named! {
+    /// A number that only rises.
+    Counter {
+        /// Reads coordinated.
+        Reads => "reads",
+        /// Writes coordinated, deletes included.
+        Writes => "writes",
+        /// Writes passed on to an owner.
+        Forwards => "forwards",
+        /// Reads that found nothing.
+        NotFound => "not_found",
+        /// Reads that found more than one sibling.
+        SiblingReads => "sibling_reads",
+        /// Requests that failed because too few replicas could answer.
+        QuorumFailures => "quorum_failures",
+        /// Requests that ran out of time.
+        Timeouts => "timeouts",
+        /// Requests refused because a limit was reached.
+        Overloaded => "overloaded",
+        /// Requests refused for what they ask.
+        Refused => "refused",
+        /// Reads that asked one replica more because another was slow.
+        Hedges => "hedges",
+        /// Replicas sent a newer version after a read.
+        ReadRepairs => "read_repairs",
+        /// Read repairs left undone for want of budget.
+        ReadRepairsSkipped => "read_repairs_skipped",
+        /// Objects received from coordinators.
+        ReplicaStores => "replica_stores",
+        /// Objects handed to coordinators.
+        ReplicaFetches => "replica_fetches",
+        /// Messages dropped because their time had passed.
+        Late => "late",
+        /// Copies kept for an owner that was down.
+        HintsStored => "hints_stored",
+        /// Copies delivered to their owner.
+        HintsDelivered => "hints_delivered",
+        /// Alarms: somebody knew more of this replica's own writes than itself.
+        Doubts => "doubts",
+        /// Writes that storage refused or failed.
+        StorageErrors => "storage_errors",
+        /// Batches made durable.
+        Syncs => "syncs",
+        /// Links to other nodes that broke.
+        LinksLost => "links_lost",
+        /// Connections accepted.
+        Connections => "connections",
+        /// Connections closed for what they sent.
+        ConnectionErrors => "connection_errors",
+    }
+}
+
+named! {
+    /// A duration that is measured.
+    Latency {
+        /// A read, from its arrival to its answer.
+        Read => "read",
+        /// A write, from its arrival to its answer.
+        Write => "write",
+        /// From a batch's arrival at the disk's queue to its durability.
+        Disk => "disk",
+    }
+}
+
+/// Longest latency told apart, in microseconds.
+const LATENCY_US_MAX: u64 = 600_000_000;
+
+/// One node's counters and latencies. Shared by all its arbiters.
+#[derive(Debug)]
+pub struct Stats {
+    counters: Vec<AtomicU64>,
+    latencies: Vec<Mutex<Histogram<u64>>>,
+}
+
+impl Default for Stats {
+    fn default() -> Self {
+        let histogram = || Histogram::new_with_bounds(1, LATENCY_US_MAX, 2).expect("fixed bounds are valid");
+        Stats {
+            counters: Counter::ALL.iter().map(|_| AtomicU64::new(0)).collect(),
+            latencies: Latency::ALL.iter().map(|_| Mutex::new(histogram())).collect(),
+        }
+    }
+}
+
+impl Stats {
+    /// One more.
+    pub fn count(&self, counter: Counter) {
+        self.add(counter, 1);
+    }
+
+    /// So many more.
+    pub fn add(&self, counter: Counter, by: u64) {
+        self.counters[counter as usize].fetch_add(by, Ordering::Relaxed);
+    }
+
+    /// One more measurement.
+    pub fn measure(&self, latency: Latency, took: Duration) {
+        let mut histogram = self.latencies[latency as usize].lock().expect("no panic while a histogram is locked");
+        histogram.saturating_record(took.as_micros() as u64);
+    }
+
+    /// All counters, in a fixed order.
+    pub fn counters(&self) -> Vec<(String, u64)> {
+        let value = |c: &Counter| (c.name().to_string(), self.counters[*c as usize].load(Ordering::Relaxed));
+        Counter::ALL.iter().map(value).collect()
+    }
+
+    /// All latencies, in a fixed order.
+    pub fn latencies(&self) -> Vec<(String, LatencyReport)> {
+        let report = |l: &Latency| {
+            let histogram = self.latencies[*l as usize].lock().expect("no panic while a histogram is locked");
+            let at = |quantile| histogram.value_at_quantile(quantile);
+            let report = LatencyReport {
+                count: histogram.len(),
+                p50_us: at(0.5),
+                p95_us: at(0.95),
+                p99_us: at(0.99),
+                max_us: histogram.max(),
+            };
+            (l.name().to_string(), report)
+        };
+        Latency::ALL.iter().map(report).collect()
+    }
+}

@@ -1,0 +1,50 @@
+//! What every actor may look at without asking: the ring, the buckets, who is reachable.
+//!
+//! The [`super::ring_manager`] publishes the ring, each [`super::connection_pool`] the health of its own links. Both are
+//! immutable snapshots behind one pointer, so the hot path neither locks nor sends a message for them.
+
+use std::sync::{Arc, OnceLock};
+
+use arc_swap::ArcSwap;
+
+use crate::core::bucket::Buckets;
+use crate::core::id::{Partition, StoreId};
+use crate::core::ring::Ring;
+
+/// The ring and the buckets of one epoch.
+#[derive(Debug)]
+pub struct RingView {
+    /// Who owns what.
+    pub ring: Ring,
+    /// The buckets' properties.
+    pub buckets: Buckets,
+    /// Each partition's whole preference list, made when it is first needed.
+    orders: Vec<OnceLock<Arc<[StoreId]>>>,
+}
+
+impl RingView {
+    /// A snapshot.
+    pub fn new(ring: Ring, buckets: Buckets) -> RingView {
+        let orders = (0..ring.partitions()).map(|_| OnceLock::new()).collect();
+        RingView { ring, buckets, orders }
+    }
+
+    /// A partition's owners in the order of their places, then its fallbacks in theirs.
+    pub fn order(&self, partition: Partition) -> &Arc<[StoreId]> {
+        self.orders[partition.0 as usize].get_or_init(|| {
+            let list = self.ring.preference(partition, self.ring.replication);
+            list.primaries.into_iter().chain(list.fallbacks).collect()
+        })
+    }
+}
+
+/// The present ring.
+pub type SharedRing = Arc<ArcSwap<RingView>>;
+
+/// Which stores one arbiter's links reach now. Sorted.
+pub type SharedHealth = Arc<ArcSwap<Vec<StoreId>>>;
+
+/// Nobody is reachable yet.
+pub fn no_health() -> SharedHealth {
+    Arc::new(ArcSwap::from_pointee(vec![]))
+}
