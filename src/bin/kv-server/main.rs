@@ -5,8 +5,6 @@ mod logging;
 
 use std::process::ExitCode;
 
-use kv::config::Config;
-
 use args::{Arguments, Start};
 
 /// A configuration that cannot be used; as for wrong arguments.
@@ -32,7 +30,7 @@ fn main() -> ExitCode {
     for warning in config.warnings() {
         log::warn!("{warning}");
     }
-    match run(config) {
+    match kv::api::process::run(config) {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
             log::error!("{error}");
@@ -40,14 +38,3 @@ fn main() -> ExitCode {
         }
     }
 }
-
-/// Runs the node until it is told to stop.
-fn run(config: Config) -> Result<(), NotLinked> {
-    drop(config);
-    Err(NotLinked)
-}
-
-/// The node's actors are not part of this program yet.
-#[derive(Debug, thiserror::Error)]
-#[error("the node is not linked in yet: this program only checks configurations")]
-struct NotLinked;

@@ -162,5 +162,6 @@ fn kind(failure: &Failure) -> &'static str {
         Failure::Overloaded { .. } => "overloaded",
         Failure::Moved { .. } => "moved",
         Failure::ShuttingDown => "shutting down",
+        Failure::Unavailable { .. } => "unavailable",
     }
 }

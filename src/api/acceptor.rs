@@ -1,0 +1,146 @@
+//! The door: accepts, greets, and passes each connection to the arbiter that will serve it.
+
+use std::io;
+use std::net::SocketAddr;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::Duration;
+
+use bytes::BytesMut;
+use tokio::io::AsyncWriteExt;
+use tokio::sync::watch;
+use tokio::time::timeout;
+
+use super::native;
+use crate::node::admission::{Admission, Permit};
+use crate::node::stats::Counter;
+use crate::node::{NodeHandle, inbound};
+use crate::wire::frame::{self, FrameReader, GREETING};
+use crate::wire::handshake::{Hello, Refusal, Role, Welcome};
+use crate::wire::net::{self, Listener, Stream};
+
+/// How long to wait after a failure to accept, such as no file descriptors left.
+const PAUSE: Duration = Duration::from_millis(50);
+
+/// Accepts connections until `stop` says so.
+pub async fn accept(node: NodeHandle, listener: Listener, mut stop: watch::Receiver<bool>) {
+    let permits = Admission::new(node.config.node.limits.connections_max);
+    let next = std::sync::Arc::new(AtomicU64::new(0));
+    loop {
+        let accepted = tokio::select! {
+            biased;
+            _ = stop.changed() => return,
+            accepted = listener.accept() => accepted,
+        };
+        match accepted {
+            Ok((stream, from)) => {
+                node.stats.count(Counter::Connections);
+                let greeting = Greeting {
+                    node: node.clone(),
+                    from,
+                    permit: permits.admit(),
+                    arbiter: next.fetch_add(1, Ordering::Relaxed) as usize,
+                    stop: stop.clone(),
+                };
+                actix_rt::spawn(greeting.greet(stream));
+            }
+            Err(error) => {
+                log::error!("cannot accept a connection: {error}");
+                tokio::time::sleep(PAUSE).await;
+            }
+        }
+    }
+}
+
+struct Greeting {
+    node: NodeHandle,
+    from: SocketAddr,
+    permit: Option<Permit>,
+    arbiter: usize,
+    stop: watch::Receiver<bool>,
+}
+
+impl Greeting {
+    async fn greet(self, stream: Stream) {
+        let patience = Duration::from_millis(self.node.config.node.limits.handshake_timeout_ms);
+        let greeted = match timeout(patience, self.exchange(stream)).await {
+            Ok(greeted) => greeted,
+            Err(_) => {
+                Err(io::Error::new(io::ErrorKind::TimedOut, format!("no greeting in {} ms", patience.as_millis())))
+            }
+        };
+        let served = greeted.and_then(|greeted| greeted.map(|(role, stream)| self.pass_on(role, stream)).transpose());
+        if let Err(error) = served {
+            self.node.stats.count(Counter::ConnectionErrors);
+            log::info!("connection from {} closed: {error}", self.from);
+        }
+    }
+
+    /// Hello and Welcome. `None`: the caller went away without a word, as a port check does.
+    async fn exchange(&self, stream: Stream) -> io::Result<Option<(Role, Stream)>> {
+        let mut reader = FrameReader::new(stream, GREETING);
+        let (answer, role) = match reader.read_one::<Hello>().await {
+            Ok(None) => return Ok(None),
+            Ok(Some(hello)) => match self.judge(&hello) {
+                Ok(welcome) => (welcome, Ok(hello.role)),
+                Err(refusal) => (Welcome::Refused(refusal.clone()), Err(io::Error::other(refusal))),
+            },
+            Err(error) => (Welcome::Refused(Refusal::NotKv), Err(error)),
+        };
+        let mut greeting = BytesMut::new();
+        frame::encode(&answer, GREETING.frame_bytes_max, &mut greeting);
+        reader.get_mut().write_all(&greeting).await?;
+        match role {
+            Ok(role) => Ok(Some((role, reader.into_inner()?))),
+            Err(error) => {
+                // The refusal is to arrive before the connection ends.
+                let _ = reader.get_mut().shutdown().await;
+                Err(error)
+            }
+        }
+    }
+
+    fn judge(&self, hello: &Hello) -> Result<Welcome, Refusal> {
+        let (cluster, limits) = (&self.node.config.cluster, &self.node.config.node.limits);
+        let version = hello.agree(&cluster.name)?;
+        if let Role::Peer { store, callee, .. } = &hello.role {
+            if *callee != self.node.store {
+                return Err(Refusal::Store { node: self.node.config.node.id, store: self.node.store });
+            }
+            if self.node.ring.load().ring.member(*store).is_none() {
+                return Err(Refusal::NotAMember { store: *store });
+            }
+        } else if self.permit.is_none() {
+            return Err(Refusal::TooManyConnections { limit: limits.connections_max });
+        }
+        Ok(Welcome::Accepted {
+            version,
+            cluster: cluster.name.clone(),
+            node: self.node.config.node.id,
+            store: self.node.store,
+            frame_bytes_max: limits.frame_bytes_max,
+            in_flight_max: limits.connection_calls_max,
+        })
+    }
+
+    fn pass_on(&self, role: Role, stream: Stream) -> io::Result<()> {
+        let (node, from, stop) = (self.node.clone(), self.from, self.stop.clone());
+        let stream = net::detach(stream)?;
+        let arbiter = match &role {
+            Role::Peer { arbiter, .. } => *arbiter as usize,
+            Role::Client { .. } => self.arbiter,
+        } % node.env.arbiters();
+        self.node.env.spawn(arbiter, move || async move {
+            let stats = node.stats.clone();
+            let served = match (stream.attach(), role) {
+                (Ok(stream), Role::Peer { store, .. }) => inbound::serve(node, arbiter, store, stream).await,
+                (Ok(stream), Role::Client { .. }) => native::serve(node, arbiter, stream, stop).await,
+                (Err(error), _) => Err(error),
+            };
+            if let Err(error) = served {
+                stats.count(Counter::ConnectionErrors);
+                log::info!("connection from {from} closed: {error}");
+            }
+        });
+        Ok(())
+    }
+}

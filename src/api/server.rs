@@ -1,0 +1,63 @@
+//! A node with its doors open.
+
+use std::io;
+use std::net::SocketAddr;
+use std::sync::Arc;
+
+use tokio::sync::watch;
+
+use super::acceptor;
+use crate::config::Config;
+use crate::coordination::Coordination;
+use crate::node::env::Env;
+use crate::node::{Node, StartError, Store};
+use crate::wire::net::Listener;
+
+/// Why a server did not start.
+#[derive(Debug, thiserror::Error)]
+pub enum ServeError {
+    /// The address cannot be listened on.
+    #[error("{0}")]
+    Listen(#[from] crate::config::ListenError),
+    /// The node did not start.
+    #[error(transparent)]
+    Node(#[from] StartError),
+}
+
+/// A node that serves.
+pub struct Server {
+    /// The node.
+    pub node: Node,
+    address: io::Result<SocketAddr>,
+    stop: watch::Sender<bool>,
+}
+
+impl Server {
+    /// Takes the port, starts the node, then opens the door.
+    pub async fn start(
+        config: Arc<Config>,
+        store: Store,
+        coordination: Box<dyn Coordination>,
+        env: Env,
+    ) -> Result<Server, ServeError> {
+        let listen = &config.node.listen;
+        let listener = Listener::bind(listen).await.map_err(|error| crate::config::ListenError::new(listen, error))?;
+        let address = listener.local_addr();
+        let node = Node::start(config, store, coordination, env).await?;
+        let (stop, stopped) = watch::channel(false);
+        actix_rt::spawn(acceptor::accept(node.handle.clone(), listener, stopped));
+        Ok(Server { node, address, stop })
+    }
+
+    /// Where it listens.
+    pub fn address(&self) -> Option<SocketAddr> {
+        self.address.as_ref().ok().copied()
+    }
+
+    /// Closes the door, answers what is in flight, stops the node.
+    pub async fn stop(self) {
+        // Nobody listens if the acceptor has ended, which is as good.
+        let _ = self.stop.send(true);
+        self.node.stop().await;
+    }
+}
