@@ -15,7 +15,6 @@ use std::thread::JoinHandle;
 use std::time::Duration;
 
 use actix::Recipient;
-use rand::Rng;
 use tokio::sync::Notify;
 
 use super::env::{Env, Purpose, now};
@@ -127,7 +126,7 @@ impl Disk {
             return (Disk { queue: Queue::Thread(sender), thread }, gate);
         }
         let queue = Arc::new((Mutex::new(vec![]), Notify::new()));
-        actix_rt::spawn(writer.run_simulated(queue.clone(), env.rng(0, Purpose::Disk)));
+        actix_rt::spawn(writer.run_simulated(queue.clone(), env.clone()));
         (Disk { queue: Queue::Task(queue), thread: Arc::default() }, gate)
     }
 
@@ -201,7 +200,8 @@ impl Writer {
         }
     }
 
-    async fn run_simulated(self, queue: Arc<(Mutex<Vec<Job>>, Notify)>, mut rng: impl Rng) {
+    async fn run_simulated(self, queue: Arc<(Mutex<Vec<Job>>, Notify)>, env: Env) {
+        let mut rng = env.rng(0, Purpose::Disk);
         loop {
             queue.1.notified().await;
             let jobs = std::mem::take(&mut *queue.0.lock().expect("no panic while the queue is locked"));
@@ -215,7 +215,7 @@ impl Writer {
                 self.sync_for_all();
                 continue;
             }
-            tokio::time::sleep(Duration::from_micros(rng.random_range(50..5000))).await;
+            tokio::time::sleep(env.sync_latency(&mut rng)).await;
             self.tell(&jobs, result.and_then(|()| self.sync_if_always()));
         }
     }

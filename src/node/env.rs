@@ -5,6 +5,7 @@
 //! their own seam, [`crate::wire::net`]; storage is handed in.
 
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use actix::prelude::*;
@@ -27,8 +28,6 @@ pub fn now() -> Moment {
 pub trait Observer: Send + Sync {
     /// `store` gave a write its dot.
     fn minted(&self, _store: StoreId, _key: &Key, _dot: Dot, _object: &Object) {}
-    /// `store` has this object on stable storage.
-    fn durable(&self, _store: StoreId, _key: &Key, _object: &Object) {}
     /// `store` doubts its memory of a key.
     fn doubted(&self, _store: StoreId, _key: &Key) {}
 }
@@ -58,8 +57,20 @@ pub struct Env {
     placement: Placement,
     seed: [u8; 32],
     arbiters: usize,
-    skew_ms: i64,
-    observer: Option<Arc<dyn Observer>>,
+    simulated: Option<Simulated>,
+}
+
+/// What a simulation decides for a node.
+#[derive(Clone)]
+pub struct Simulated {
+    /// The seed of all its randomness. Different at each start of a node: that is the caller's duty.
+    pub seed: u64,
+    /// How far its wall clock is off.
+    pub skew_ms: i64,
+    /// How long its disk takes to sync, at most, in microseconds. May change while it runs.
+    pub sync_us_max: Arc<AtomicU64>,
+    /// Who is told of what happens inside.
+    pub observer: Arc<dyn Observer>,
 }
 
 impl Env {
@@ -71,14 +82,14 @@ impl Env {
         let handles = std::iter::once(Arbiter::current())
             .chain((1..arbiters).map(|_| Arbiter::new().handle()))
             .collect::<Vec<_>>();
-        Env { placement: Placement::Arbiters(Arc::new(handles)), seed, arbiters, skew_ms: 0, observer: None }
+        Env { placement: Placement::Arbiters(Arc::new(handles)), seed, arbiters, simulated: None }
     }
 
-    /// One loop, `arbiters` logical ones on it, all randomness from `seed`. Different at each start of a node: that is the caller's duty.
-    pub fn simulated(arbiters: usize, seed: u64, skew_ms: i64, observer: Arc<dyn Observer>) -> Env {
-        let mut bytes = [0; 32];
-        rand::rngs::SmallRng::seed_from_u64(seed).fill_bytes(&mut bytes);
-        Env { placement: Placement::Here, seed: bytes, arbiters, skew_ms, observer: Some(observer) }
+    /// One loop, `arbiters` logical ones on it, and whatever the simulation decides.
+    pub fn simulated(arbiters: usize, simulated: Simulated) -> Env {
+        let mut seed = [0; 32];
+        rand::rngs::SmallRng::seed_from_u64(simulated.seed).fill_bytes(&mut seed);
+        Env { placement: Placement::Here, seed, arbiters, simulated: Some(simulated) }
     }
 
     /// How many arbiters there are.
@@ -101,12 +112,19 @@ impl Env {
 
     /// Milliseconds since 1970 by this node's wall clock, right or wrong.
     pub fn wall_ms(&self) -> u64 {
-        (wall().as_millis() as i64).saturating_add(self.skew_ms).max(0) as u64
+        let skew_ms = self.simulated.as_ref().map_or(0, |s| s.skew_ms);
+        (wall().as_millis() as i64).saturating_add(skew_ms).max(0) as u64
     }
 
     /// Who is told of what happens inside.
     pub fn observer(&self) -> Option<&dyn Observer> {
-        self.observer.as_deref()
+        self.simulated.as_ref().map(|s| &*s.observer)
+    }
+
+    /// How long a simulated sync takes this time.
+    pub fn sync_latency(&self, rng: &mut impl rand::Rng) -> Duration {
+        let most = self.simulated.as_ref().map_or(0, |s| s.sync_us_max.load(Ordering::Relaxed));
+        Duration::from_micros(rng.random_range(0..=most))
     }
 
     /// Starts an actor on an arbiter, counted from zero and around.

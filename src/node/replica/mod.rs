@@ -120,9 +120,7 @@ impl Replica {
             });
             return;
         }
-        for (key, record) in self.pending.flushed(flushed.ticket) {
-            self.observe_durable(&key, record.as_ref());
-        }
+        self.pending.flushed(flushed.ticket);
         self.release(flushed.ticket, |reply| reply);
     }
 

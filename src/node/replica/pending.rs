@@ -51,20 +51,17 @@ impl Pending {
         }
     }
 
-    /// Everything up to `ticket` is durable. Returns what that is.
-    pub fn flushed(&mut self, ticket: Ticket) -> Vec<(Bytes, Stored)> {
-        let mut durable = vec![];
+    /// Everything up to `ticket` is durable.
+    pub fn flushed(&mut self, ticket: Ticket) {
         while let Some((_, key)) = self.tickets.pop_front_if(|(t, _)| *t <= ticket) {
             let Some(entry) = self.entries.get_mut(&key) else { continue };
             while let Some((_, record)) = entry.writes.pop_front_if(|(t, _)| *t <= ticket) {
                 entry.durable = record;
-                durable.push((key.clone(), entry.durable.clone()));
             }
             if entry.writes.is_empty() {
                 self.entries.remove(&key);
             }
         }
-        durable
     }
 
     /// Everything up to `ticket` failed: from now on the engine speaks for these keys.
@@ -88,12 +85,12 @@ mod tests {
         let mut pending = Pending::default();
         let key = Bytes::from_static(b"k");
         pending.push(1, key.clone(), record("one"), || record("zero"));
-        pending.push(2, key.clone(), record("two"), || panic!("the engine is asked once"));
+        pending.push(2, key, record("two"), || panic!("the engine is asked once"));
         assert_eq!(pending.durable(b"k"), Some(&record("zero")));
         assert_eq!(pending.newest(b"k"), Some((2, &record("two"))));
-        assert_eq!(pending.flushed(1), [(key.clone(), record("one"))]);
+        pending.flushed(1);
         assert_eq!(pending.durable(b"k"), Some(&record("one")));
-        assert_eq!(pending.flushed(2), [(key, record("two"))]);
+        pending.flushed(2);
         assert_eq!(pending.durable(b"k"), None);
         assert!(pending.tickets.is_empty());
     }
@@ -103,6 +100,8 @@ mod tests {
         let mut pending = Pending::default();
         pending.push(1, Bytes::from_static(b"k"), record("one"), || None);
         pending.push(1, Bytes::from_static(b"k"), record("two"), || None);
-        assert_eq!(pending.flushed(1), [(Bytes::from_static(b"k"), record("two"))]);
+        assert_eq!(pending.newest(b"k"), Some((1, &record("two"))));
+        pending.flushed(1);
+        assert_eq!(pending.newest(b"k"), None);
     }
 }

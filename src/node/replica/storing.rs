@@ -142,14 +142,6 @@ impl Replica {
         record.map(|record| Record::split(&record).map(|(_, object)| object)).transpose().map_err(malformed)
     }
 
-    pub(super) fn observe_durable(&self, stored: &Bytes, record: Option<&Bytes>) {
-        let Some(observer) = self.parts.env.observer() else { return };
-        let record = record.and_then(|bytes| Record::decode(bytes).ok());
-        if let (Some((_, key)), Some(record)) = (Key::from_stored(stored), record) {
-            observer.durable(self.parts.store, &key, &record.object);
-        }
-    }
-
     fn conflict(&self, key: &Key) -> Conflict {
         self.parts.ring.load().buckets.get(&key.bucket).conflict
     }
