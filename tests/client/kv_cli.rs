@@ -98,6 +98,8 @@ async fn any_bytes_go_in_and_out() {
     let cluster = FakeCluster::start(1, 1).await;
     assert_eq!(code(&cli_with_input(&cluster, &["write", "k", "--file", "-"], b"\x00\xff\n").await), 0);
     assert_eq!(cli(&cluster, &["read", "k", "--raw"]).await.stdout, b"\x00\xff\n");
+    cli(&cluster, &["write", "dashed", "--blind", "--", "--v"]).await;
+    assert_eq!(stdout(&cli(&cluster, &["read", "dashed"]).await), "--v\n");
     let read = document(&cli(&cluster, &["read", "k", "--json"]).await);
     assert_eq!((&read["values"], &read["replicas"]), (&json!([{ "hex": "00ff0a" }]), &json!([1])));
     assert!(read["context"].is_string() && read["time_ms"].is_f64(), "{read}");
@@ -211,6 +213,7 @@ async fn wrong_use_is_exit_code_2() {
     let wrong: &[&[&str]] = &[
         &["write", "k"],
         &["write", "k", "v", "--file", "-"],
+        &["write", "k", "--blnd"],
         &["write", "k", "v", "many"],
         &["write", "k", "v", "3", "--w", "2"],
         &["write", "k", "v", "--blind", "--context", "01"],

@@ -13,7 +13,7 @@ use crate::output::Output;
 use crate::write;
 
 const AFTER_HELP: &str = "\
-Without --context the key is read first, with its bucket's r, and what was found is deleted; a value that is
+Without --context the key is read first, with its bucket's r, and what was found is deleted; a value that is \
 written meanwhile stays. Deleting what is not there is no error.
 
 Examples:

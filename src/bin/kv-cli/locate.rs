@@ -14,7 +14,7 @@ use crate::output::Output;
 use crate::table::{Table, bytes, list};
 
 const AFTER_HELP: &str = "\
-Owners come in the order of their places, then the fallbacks in the order in which they stand in. Equal
+Owners come in the order of their places, then the fallbacks in the order in which they stand in. Equal \
 VERSIONs are equal objects. HINT FOR are the owners for which a node keeps the key until they are back. Exit code 1 means that no node holds anything.
 
 Examples:

@@ -44,7 +44,7 @@ Examples:
   kv-cli read foo 2 '1|localhost:8000,2|localhost:8001,3|localhost:8002'
   kv-cli --servers db1:8000,db2:8000 status
 
-Servers are taken from the command's SERVERS, else --servers, --config, the environment's KV_SERVERS,
+Servers are taken from the command's SERVERS, else --servers, --config, the environment's KV_SERVERS, \
 else localhost:8000 to 8002. One that lives is enough.
 
 Exit codes:

@@ -13,9 +13,9 @@ use crate::options::{Keyed, keyed};
 use crate::output::{Output, note};
 
 const AFTER_HELP: &str = "\
-The value goes to standard output as it is, then a newline; --raw leaves the newline out. Siblings, the values
-of concurrent writes, go one a line, newest first; a note tells how to resolve them. --json prints values,
-context, replicas (the nodes that answered) and time_ms; values that are not UTF-8 become {\"hex\": \"...\"}.
+The value goes to standard output as it is, then a newline; --raw leaves the newline out. Siblings, the values \
+of concurrent writes, go one a line, newest first; a note tells how to resolve them. --json prints values, \
+context, replicas (the nodes that answered) and time_ms; values that are not UTF-8 become {\"hex\": \"...\"}. \
 Exit code 1 means not found.
 
 Examples:

@@ -12,7 +12,7 @@ use crate::output::Output;
 use crate::table::{Table, bytes, list, uptime};
 
 const AFTER_HELP: &str = "\
-STATE is as seen from here; CANNOT REACH are the nodes that this node has no link to. HINTS are writes that
+STATE is as seen from here; CANNOT REACH are the nodes that this node has no link to. HINTS are writes that \
 it keeps for owners that are down.
 
 Examples:

@@ -16,7 +16,7 @@ use crate::output::Output;
 use crate::table::list;
 
 const AFTER_HELP: &str = "\
-Without --context the key is read first, with its bucket's r, and what was found is replaced. If that read
+Without --context the key is read first, with its bucket's r, and what was found is replaced. If that read \
 fails the value is written blind, and a note says so.
 
 Examples:
@@ -34,8 +34,8 @@ Examples:
 pub struct Write {
     /// The key
     key: String,
-    /// The value, unless --file gives it
-    #[arg(required_unless_present = "file", conflicts_with = "file", allow_hyphen_values = true)]
+    /// The value, unless --file gives it; after -- it may begin with a dash
+    #[arg(required_unless_present = "file", conflicts_with = "file", allow_negative_numbers = true)]
     value: Option<String>,
     /// Replicas that must hold it durably: a number, one, quorum or all
     #[arg(id = "w_position", value_name = "W")]

@@ -53,10 +53,6 @@ async fn serve(stream: Stream, state: Arc<State>) {
     let mut goodbye = state.goodbye.subscribe();
     let mut frames: Vec<Bytes> = Vec::new();
     loop {
-        let reason = goodbye.borrow_and_update().clone();
-        if let Some(reason) = reason {
-            let _ = answers.send(ToClient::Goodbye(reason));
-        }
         tokio::select! {
             biased;
             answer = to_write.recv() => {
@@ -91,7 +87,10 @@ async fn serve(stream: Stream, state: Arc<State>) {
                 },
                 _ => return,
             },
-            Ok(()) = goodbye.changed() => {}
+            Ok(()) = goodbye.changed() => {
+                let reason = goodbye.borrow_and_update().clone();
+                let _ = answers.send(ToClient::Goodbye(reason));
+            }
         }
     }
 }

@@ -77,7 +77,7 @@ struct State {
     /// Set: new connections are accepted and get no greeting.
     mute: AtomicBool,
     /// Said to every connection.
-    goodbye: tokio::sync::watch::Sender<Option<String>>,
+    goodbye: tokio::sync::watch::Sender<String>,
 }
 
 impl Shared {
@@ -147,7 +147,7 @@ impl FakeNode {
             connections: AtomicUsize::new(0),
             in_flight_max: AtomicU32::new(1000),
             mute: AtomicBool::new(false),
-            goodbye: tokio::sync::watch::Sender::new(None),
+            goodbye: tokio::sync::watch::Sender::new(String::new()),
         });
         let task = tokio::spawn(connection::accept(listener, state.clone()));
         FakeNode { id, address, state, task }
@@ -182,7 +182,7 @@ impl FakeNode {
 
     /// It says goodbye to all connections.
     pub fn say_goodbye(&self, reason: &str) {
-        self.state.goodbye.send_replace(Some(reason.into()));
+        self.state.goodbye.send_replace(reason.into());
     }
 
     /// What it was asked.
