@@ -20,7 +20,7 @@ use tokio::sync::{mpsc, oneshot};
 use tokio::time::{Instant, timeout_at};
 
 use crate::core::id::Epoch;
-use crate::core::request::{Answer, Failure, Request};
+use crate::core::request::{Answer, Failure, Operation, Request};
 use crate::wire::message::ToNode;
 use crate::wire::report::{Inspect, Inspection};
 
@@ -177,7 +177,6 @@ impl Ask {
 
     /// Roughly the bytes of its message: what a batch is measured by.
     fn weight(&self) -> usize {
-        use crate::core::request::Operation;
         const FIXED: usize = 64;
         match self {
             Ask::Inspect(_) => FIXED,
