@@ -18,7 +18,7 @@ use actix::Recipient;
 use tokio::sync::Notify;
 
 use super::env::{Env, Purpose, now};
-use super::replica::messages::Flushed;
+use super::replica::messages::{Flushed, Unwritten};
 use super::stats::{Counter, Latency, Stats};
 use crate::config::{StorageConfig, SyncPolicy};
 use crate::mutant;
@@ -241,15 +241,27 @@ impl Writer {
         }
     }
 
-    /// After a failure nothing is certain, so whatever comes later fails with it.
+    /// A batch that was surely not applied fails alone; after any other failure nothing is certain, so all that comes later
+    /// fails with it.
     fn tell(&self, jobs: &[Job], result: Result<(), StorageError>) {
-        if let Err(error) = result {
-            self.failed(error);
-        }
-        let result = self.gate.failed.get().map_or(Ok(()), |reason| Err(reason.clone()));
+        let unwritten = match result {
+            Err(error) if error.is_surely_unapplied() => {
+                self.stats.count(Counter::StorageErrors);
+                log::warn!("a batch was refused: {error}");
+                Some(Unwritten { reason: error.to_string(), engine_shows_it: false })
+            }
+            Err(error) => {
+                self.failed(error);
+                None
+            }
+            Ok(()) => None,
+        };
+        let lasting = |reason: &String| Unwritten { reason: reason.clone(), engine_shows_it: true };
+        let unwritten = self.gate.failed.get().map(lasting).or(unwritten);
         for job in jobs {
             self.stats.measure(Latency::Disk, job.since.elapsed());
-            job.replica.do_send(Flushed { ticket: job.ticket, result: result.clone() });
+            let result = unwritten.clone().map_or(Ok(()), Err);
+            job.replica.do_send(Flushed { ticket: job.ticket, result });
         }
     }
 

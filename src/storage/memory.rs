@@ -106,6 +106,12 @@ impl MemoryDisk {
         self.state().next_sync_fails = true;
     }
 
+    /// Takes every planted fault back.
+    pub fn heal(&self) {
+        let mut state = self.state();
+        (state.next_sync_fails, state.full, state.sync_latency) = (false, false, Duration::ZERO);
+    }
+
     /// Whether every batch finds the disk full.
     pub fn set_full(&self, full: bool) {
         self.state().full = full;

@@ -82,7 +82,7 @@ impl Record {
     ///
     /// Refused only by a limit, and never when it lowers what is over the limit.
     pub fn mint(mut self, write: Write, life: &mut Life, limits: &Limits) -> Result<Minted, Failure> {
-        let doubt = self.doubt(|own| write.context.as_ref().map_or(0, |c| c.highest(own)));
+        let doubt = self.doubt(life, |own| write.context.as_ref().map_or(0, |c| c.highest(own)));
         let before = self.object.clone();
         let object = &mut self.object;
         let mut seen = match (write.context, write.blind) {
@@ -119,16 +119,17 @@ impl Record {
     }
 
     /// Merges what another replica sent.
-    pub fn merge(&mut self, other: &Object, conflict: Conflict) -> (Merged, Option<Doubt>) {
-        let doubt = self.doubt(|own| other.vector.get(own));
+    pub fn merge(&mut self, other: &Object, conflict: Conflict, life: &Life) -> (Merged, Option<Doubt>) {
+        let doubt = self.doubt(life, |own| other.vector.get(own));
         let merged = self.object.merge(other, conflict);
         // A mark that was dropped must be dropped on disk as well.
         (if doubt.is_some() { Merged::Changed } else { merged }, doubt)
     }
 
-    /// Drops the mark if `claimed` knows more events of its actor than this object does.
-    fn doubt(&mut self, claimed: impl Fn(Actor) -> u64) -> Option<Doubt> {
-        let actor = self.mark?;
+    /// Drops the mark if `claimed` knows more events of its actor than this object does. That a mark of an earlier life is
+    /// behind is to be expected: its last write may have reached others and been lost here.
+    fn doubt(&mut self, life: &Life, claimed: impl Fn(Actor) -> u64) -> Option<Doubt> {
+        let actor = self.mark.filter(|own| own.incarnation == life.incarnation)?;
         let (remembered, claimed) = (self.object.vector.get(actor), claimed(actor));
         (claimed > remembered).then(|| {
             self.mark = None;

@@ -77,13 +77,8 @@ impl HintGauge {
 
 impl Replica {
     /// Whether a copy for `target` needs a hint that is not there yet. An owner's copy is its own.
-    pub(super) fn lacks_hint(&self, target: StoreId, place: &Place) -> bool {
-        if self.owns(place) {
-            return false;
-        }
-        let known = self.parts.engine.get(Space::Hints, &hint::stored(target, &place.stored));
-        // A hint written twice is one hint; a hint in flight is counted twice at worst, until the next start.
-        !matches!(known, Ok(Some(_)))
+    pub(super) fn lacks_hint(&self, target: StoreId, place: &Place) -> Result<bool, ReplicaError> {
+        Ok(!self.owns(place) && !self.has_hint(&hint::stored(target, &place.stored))?)
     }
 
     /// For whom this key is kept.
@@ -91,10 +86,33 @@ impl Replica {
         let ring = self.parts.ring.load();
         let mut targets = vec![];
         for member in ring.ring.members() {
-            let known = self.parts.engine.get(Space::Hints, &hint::stored(member.store, stored)).map_err(unreadable)?;
-            targets.extend(known.map(|_| member.store));
+            if self.has_hint(&hint::stored(member.store, stored))? {
+                targets.push(member.store);
+            }
         }
         Ok(targets)
+    }
+
+    /// Whether a hint is there, or on its way to the disk and not on its way off it.
+    fn has_hint(&self, stored_hint: &Bytes) -> Result<bool, ReplicaError> {
+        match self.pending_hints.newest(stored_hint) {
+            Some((_, in_flight)) => Ok(in_flight.is_some()),
+            None => Ok(self.parts.engine.get(Space::Hints, stored_hint).map_err(unreadable)?.is_some()),
+        }
+    }
+
+    /// Adds a hint to the batch of this turn, or its removal.
+    pub(super) fn set_hint(&mut self, turn: &mut Turn, target: StoreId, stored_hint: Bytes, present: bool) {
+        let value = present.then(Bytes::new);
+        turn.batch.changes.push((Space::Hints, stored_hint.clone(), value.clone()));
+        // What is durable of a hint is never asked.
+        self.pending_hints.push(turn.ticket, stored_hint, value, || None);
+        if present {
+            self.parts.hints.added(target);
+            self.count(Counter::HintsStored);
+        } else {
+            self.parts.hints.dropped(target);
+        }
     }
 
     pub(super) fn scan_hints(
@@ -114,10 +132,8 @@ impl Replica {
             match self.held(&stored) {
                 Ok(Held::Ready(held)) => hints.push(held),
                 Ok(Held::InFlight | Held::Elsewhere) => {}
-                Ok(Held::Gone) => {
-                    turn.batch.changes.push((Space::Hints, stored_hint, None));
-                    self.parts.hints.dropped(target);
-                }
+                Ok(Held::Gone) if self.has_hint(&stored_hint)? => self.set_hint(turn, target, stored_hint, false),
+                Ok(Held::Gone) => {}
                 Err(error) => log::error!("hint for store {target}: {error}"),
             }
         }
@@ -154,14 +170,16 @@ impl Replica {
         if newest.is_some() && record.object.clock() != clock {
             return Ok(());
         }
-        turn.batch.changes.push((Space::Hints, hint::stored(target, &place.stored), None));
-        self.parts.hints.dropped(target);
-        self.count(Counter::HintsDelivered);
+        let stored_hint = hint::stored(target, &place.stored);
+        if self.has_hint(&stored_hint)? {
+            self.set_hint(turn, target, stored_hint, false);
+            self.count(Counter::HintsDelivered);
+        }
         let waits_for_others = self.hinted_targets(&place.stored)?.iter().any(|&other| other != target);
         if newest.is_some() && !waits_for_others && !self.owns(&place) {
             let rest =
                 mutant!(ContinueAfterHandoff).then(|| Record { mark: record.mark, ..Record::default() }.encode().0);
-            self.write(turn, place, rest, newest, None);
+            self.write(turn, place, rest, newest, None)?;
         }
         Ok(())
     }

@@ -207,8 +207,17 @@ pub struct HeldHint {
 pub struct Flushed {
     /// The last batch that this speaks of.
     pub ticket: Ticket,
-    /// Ok, or why the store takes no more writes.
-    pub result: Result<(), String>,
+    /// Ok, or why not.
+    pub result: Result<(), Unwritten>,
+}
+
+/// A batch that the disk refused, or that may be there or not.
+#[derive(Clone, Debug)]
+pub struct Unwritten {
+    /// Why.
+    pub reason: String,
+    /// The engine may show what is not durable, and takes no more writes.
+    pub engine_shows_it: bool,
 }
 
 /// Stop, after everything that was asked before.

@@ -19,7 +19,7 @@ use actix::prelude::*;
 use rand::Rng;
 use rand::rngs::StdRng;
 
-use self::messages::{Flushed, Halt, ReplicaBatch, ReplicaCall, ReplicaReply, ReplicaSink};
+use self::messages::{Flushed, Halt, ReplicaBatch, ReplicaCall, ReplicaReply, ReplicaSink, Unwritten};
 use self::pending::Pending;
 use super::disk::{Disk, Gate, Ticket};
 use super::env::{Env, Purpose};
@@ -64,6 +64,7 @@ pub struct Replica {
     rng: StdRng,
     life: Life,
     pending: Pending,
+    pending_hints: Pending,
     ticket: Ticket,
     /// Acknowledgements that wait for their ticket.
     waiting: BTreeMap<Ticket, Vec<(Arc<dyn ReplicaSink>, ReplicaReply)>>,
@@ -74,7 +75,16 @@ impl Replica {
     pub fn new(parts: ReplicaParts, arbiter: usize) -> Replica {
         let mut rng = parts.env.rng(arbiter as u64, Purpose::Incarnation);
         let life = Life::begin(incarnation(&parts, &mut rng));
-        Replica { parts, arbiter, rng, life, pending: Pending::default(), ticket: 0, waiting: BTreeMap::new() }
+        Replica {
+            parts,
+            arbiter,
+            rng,
+            life,
+            pending: Pending::default(),
+            pending_hints: Pending::default(),
+            ticket: 0,
+            waiting: BTreeMap::new(),
+        }
     }
 
     /// Everything that one message asks, as one batch to the disk.
@@ -111,16 +121,18 @@ impl Replica {
     }
 
     fn flushed(&mut self, flushed: Flushed) {
-        if let Err(reason) = &flushed.result {
-            // What the disk holds of these keys is not known: no actor may be continued.
+        if let Err(Unwritten { reason, engine_shows_it }) = &flushed.result {
+            // A dot may have left that nobody here remembers: no actor may be continued.
             self.life = Life::begin(incarnation(&self.parts, &mut self.rng));
-            self.pending.forget(flushed.ticket);
+            self.pending.failed(flushed.ticket, *engine_shows_it);
+            self.pending_hints.failed(flushed.ticket, *engine_shows_it);
             self.release(flushed.ticket, |reply| {
                 ReplicaReply::failed(reply.id(), ReplicaError::ReadOnly(reason.clone()))
             });
             return;
         }
         self.pending.flushed(flushed.ticket);
+        self.pending_hints.flushed(flushed.ticket);
         self.release(flushed.ticket, |reply| reply);
     }
 

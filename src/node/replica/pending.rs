@@ -53,21 +53,24 @@ impl Pending {
 
     /// Everything up to `ticket` is durable.
     pub fn flushed(&mut self, ticket: Ticket) {
+        self.settle(ticket, true, |entry, record| entry.durable = record);
+    }
+
+    /// Nothing of what `ticket` wrote is durable. Later writes of the same keys stand: they hold all that was merged before
+    /// them. If the engine may show the failed write all the same, what is durable of its keys stays here, for reads.
+    pub fn failed(&mut self, ticket: Ticket, engine_shows_it: bool) {
+        self.settle(ticket, !engine_shows_it, |_, _| {});
+    }
+
+    fn settle(&mut self, ticket: Ticket, engine_is_right: bool, each: impl Fn(&mut Entry, Stored)) {
         while let Some((_, key)) = self.tickets.pop_front_if(|(t, _)| *t <= ticket) {
             let Some(entry) = self.entries.get_mut(&key) else { continue };
             while let Some((_, record)) = entry.writes.pop_front_if(|(t, _)| *t <= ticket) {
-                entry.durable = record;
+                each(entry, record);
             }
-            if entry.writes.is_empty() {
+            if entry.writes.is_empty() && engine_is_right {
                 self.entries.remove(&key);
             }
-        }
-    }
-
-    /// Everything up to `ticket` failed: from now on the engine speaks for these keys.
-    pub fn forget(&mut self, ticket: Ticket) {
-        while let Some((_, key)) = self.tickets.pop_front_if(|(t, _)| *t <= ticket) {
-            self.entries.remove(&key);
         }
     }
 }
@@ -103,5 +106,24 @@ mod tests {
         assert_eq!(pending.newest(b"k"), Some((1, &record("two"))));
         pending.flushed(1);
         assert_eq!(pending.newest(b"k"), None);
+    }
+
+    #[test]
+    fn a_failed_write_does_not_take_a_later_one_with_it() {
+        let mut pending = Pending::default();
+        let key = Bytes::from_static(b"k");
+        pending.push(1, key.clone(), record("one"), || record("zero"));
+        pending.push(2, key, record("one and two"), || None);
+        pending.failed(1, false);
+        assert_eq!(pending.durable(b"k"), Some(&record("zero")));
+        assert_eq!(pending.newest(b"k"), Some((2, &record("one and two"))));
+    }
+
+    #[test]
+    fn what_was_never_synced_stays_hidden() {
+        let mut pending = Pending::default();
+        pending.push(1, Bytes::from_static(b"k"), record("one"), || record("zero"));
+        pending.failed(1, true);
+        assert_eq!(pending.durable(b"k"), Some(&record("zero")));
     }
 }

@@ -49,7 +49,7 @@ impl Replica {
             turn.now.push(stored);
             return Ok(());
         }
-        self.write(turn, place, Some(record), newest, hint);
+        self.write(turn, place, Some(record), newest, hint)?;
         turn.later.push((turn.ticket, stored));
         Ok(())
     }
@@ -71,18 +71,19 @@ impl Replica {
         let stored = ReplicaReply::Stored { id, result: Ok(()) };
         let theirs = Object::decode(&object).map_err(malformed)?;
         let mut record = decode(&newest)?;
-        let (merged, doubt) = record.merge(&theirs, self.conflict(&key));
+        let (merged, doubt) = record.merge(&theirs, self.conflict(&key), &self.life);
         self.alarm(&key, doubt);
-        let missing_hint = hint.filter(|&target| self.lacks_hint(target, &place));
-        match (merged, missing_hint) {
-            (Merged::Unchanged, None) => match in_flight {
-                Some(ticket) => turn.later.push((ticket, stored)),
-                None => turn.now.push(stored),
-            },
-            (_, hint) => {
-                self.write(turn, place, Some(record.encode().0), newest, hint);
-                turn.later.push((turn.ticket, stored));
-            }
+        let lacks_hint = match hint {
+            Some(target) => self.lacks_hint(target, &place)?,
+            None => false,
+        };
+        if merged == Merged::Changed || lacks_hint {
+            self.write(turn, place, Some(record.encode().0), newest, hint)?;
+            turn.later.push((turn.ticket, stored));
+        } else if let Some(ticket) = in_flight {
+            turn.later.push((ticket, stored));
+        } else {
+            turn.now.push(stored);
         }
         Ok(())
     }
@@ -111,14 +112,15 @@ impl Replica {
         record: Stored,
         before: Stored,
         hint: Option<StoreId>,
-    ) {
-        if let Some(target) = hint.filter(|&target| self.lacks_hint(target, &place)) {
-            turn.batch.changes.push((Space::Hints, hint::stored(target, &place.stored), Some(Bytes::new())));
-            self.parts.hints.added(target);
-            self.count(Counter::HintsStored);
+    ) -> Outcome {
+        if let Some(target) = hint
+            && self.lacks_hint(target, &place)?
+        {
+            self.set_hint(turn, target, hint::stored(target, &place.stored), true);
         }
         turn.batch.changes.push((Space::Objects, place.stored.clone(), record.clone()));
         self.pending.push(turn.ticket, place.stored, record, || before);
+        Ok(())
     }
 
     pub(super) fn place(&self, key: &Key) -> Place {

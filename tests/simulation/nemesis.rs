@@ -1,0 +1,256 @@
+//! What goes wrong, and when.
+
+use std::time::Duration;
+
+use kv::core::id::StoreId;
+use rand::rngs::StdRng;
+use rand::seq::{IndexedRandom, SliceRandom};
+use rand::{Rng, SeedableRng};
+
+use crate::cluster::SimCluster;
+use crate::history::Fault;
+
+/// What a nemesis may do, and how often.
+#[derive(Clone, Debug)]
+pub struct Temper {
+    /// The longest pause between two faults.
+    pub pause_max: Duration,
+    /// The longest that a fault lasts.
+    pub fault_max: Duration,
+    /// Which faults, each as often as it is named.
+    pub faults: Vec<Kind>,
+    /// Whether one store forgets, once: so much can be asked of no write quorum of two, but no more.
+    pub forget: Option<Fault>,
+}
+
+/// Something that goes wrong.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Kind {
+    /// A process is killed.
+    Kill,
+    /// A machine loses power.
+    PowerLoss,
+    /// Several machines lose power in one moment.
+    PowerLossOfMany,
+    /// The hosts, clients included, fall into two groups that do not hear each other.
+    Split,
+    /// All owners of some partition are cut off from everybody else: only fallbacks are left.
+    IsolateOwners,
+    /// One host does not hear another, who hears it.
+    Deaf,
+    /// Messages between two hosts wait, then all come at once.
+    Hold,
+    /// A disk takes a hundred times as long.
+    SlowDisk,
+    /// A sync fails.
+    FailSync,
+    /// A disk is full.
+    FullDisk,
+}
+
+impl Kind {
+    /// Each of them.
+    pub const ALL: [Kind; 10] = [
+        Kind::Kill,
+        Kind::PowerLoss,
+        Kind::PowerLossOfMany,
+        Kind::Split,
+        Kind::IsolateOwners,
+        Kind::Deaf,
+        Kind::Hold,
+        Kind::SlowDisk,
+        Kind::FailSync,
+        Kind::FullDisk,
+    ];
+}
+
+/// A fault that will end.
+enum Ending {
+    Restart(Vec<usize>),
+    Repair(Vec<(String, String)>),
+    Release(String, String),
+    HealthyDisk(usize),
+}
+
+/// Makes things go wrong, from a seed.
+pub struct Nemesis {
+    temper: Temper,
+    rng: StdRng,
+    clients: Vec<String>,
+    next: Duration,
+    endings: Vec<(Duration, Ending)>,
+    forgotten: bool,
+    remembered: Option<usize>,
+}
+
+impl Nemesis {
+    pub fn new(seed: u64, temper: Temper, clients: Vec<String>) -> Nemesis {
+        let rng = StdRng::seed_from_u64(seed ^ 0x6e65_6d65_7369_7300);
+        let next = Duration::from_secs(1);
+        Nemesis { temper, rng, clients, next, endings: vec![], forgotten: false, remembered: None }
+    }
+
+    /// Does what is due.
+    pub fn tick(&mut self, sim: &mut turmoil::Sim, cluster: &mut SimCluster) {
+        let now = sim.elapsed();
+        let (due, later) = self.endings.drain(..).partition(|(at, _)| *at <= now);
+        self.endings = later;
+        due.into_iter().for_each(|(_, ending): (_, Ending)| self.end(sim, cluster, ending));
+        if now < self.next {
+            return;
+        }
+        self.next = now + self.up_to(self.temper.pause_max);
+        let ends = now + self.up_to(self.temper.fault_max);
+        let Some(&kind) = self.temper.faults.choose(&mut self.rng) else { return };
+        if let Some(ending) = self.strike(sim, cluster, kind) {
+            self.endings.push((ends, ending));
+        }
+    }
+
+    /// Ends every fault.
+    pub fn relent(&mut self, sim: &mut turmoil::Sim, cluster: &mut SimCluster) {
+        for (_, ending) in std::mem::take(&mut self.endings) {
+            self.end(sim, cluster, ending);
+        }
+        let hosts = self.hosts(cluster);
+        for (a, b) in pairs(&hosts) {
+            sim.repair(a.as_str(), b.as_str());
+            sim.release(a.as_str(), b.as_str());
+        }
+        // A replica whose disk failed takes no writes until it is started again.
+        for node in 0..cluster.nodes.len() {
+            if cluster.nodes[node].running {
+                cluster.stop(sim, node, Fault::Crash, &mut self.rng);
+            }
+            cluster.slow_disk(node, 1);
+            cluster.restart(sim, node);
+        }
+    }
+
+    fn strike(&mut self, sim: &mut turmoil::Sim, cluster: &mut SimCluster, kind: Kind) -> Option<Ending> {
+        let hosts = self.hosts(cluster);
+        match kind {
+            Kind::Kill | Kind::PowerLoss => {
+                let node = self.running(cluster)?;
+                self.remember(cluster, node);
+                let fault = if kind == Kind::Kill { Fault::Crash } else { Fault::PowerLoss };
+                cluster.stop(sim, node, fault, &mut self.rng);
+                self.forget(cluster, node);
+                Some(Ending::Restart(vec![node]))
+            }
+            Kind::PowerLossOfMany => {
+                let mut nodes: Vec<usize> = (0..cluster.nodes.len()).filter(|n| cluster.nodes[*n].running).collect();
+                nodes.shuffle(&mut self.rng);
+                let many = self.rng.random_range(1..=nodes.len().max(1));
+                nodes.truncate(many);
+                nodes.iter().for_each(|node| cluster.stop(sim, *node, Fault::PowerLoss, &mut self.rng));
+                Some(Ending::Restart(nodes))
+            }
+            Kind::Split => {
+                let (left, right): (Vec<String>, Vec<String>) = hosts.into_iter().partition(|_| self.rng.random_bool(0.5));
+                Some(self.cut(sim, left, right))
+            }
+            Kind::IsolateOwners => {
+                let owners = self.owners(cluster);
+                let (owners, others): (Vec<String>, Vec<String>) =
+                    hosts.into_iter().partition(|host| owners.contains(host));
+                Some(self.cut(sim, owners, others))
+            }
+            Kind::Deaf => {
+                let (from, to) = self.two(&hosts)?;
+                sim.partition_oneway(from.as_str(), to.as_str());
+                Some(Ending::Repair(vec![(from, to)]))
+            }
+            Kind::Hold => {
+                let (a, b) = self.two(&hosts)?;
+                sim.hold(a.as_str(), b.as_str());
+                Some(Ending::Release(a, b))
+            }
+            Kind::SlowDisk => {
+                let node = self.running(cluster)?;
+                cluster.slow_disk(node, 100);
+                Some(Ending::HealthyDisk(node))
+            }
+            Kind::FailSync | Kind::FullDisk => {
+                let node = self.running(cluster)?;
+                match kind {
+                    Kind::FailSync => cluster.nodes[node].disk.fail_next_sync(),
+                    _ => cluster.nodes[node].disk.set_full(true),
+                }
+                cluster.recorder.fault(cluster.nodes[node].store, Fault::DiskFailure);
+                None
+            }
+        }
+    }
+
+    fn end(&mut self, sim: &mut turmoil::Sim, cluster: &mut SimCluster, ending: Ending) {
+        match ending {
+            Ending::Restart(nodes) => nodes.into_iter().for_each(|node| cluster.restart(sim, node)),
+            Ending::Repair(cut) => cut.iter().for_each(|(a, b)| sim.repair(a.as_str(), b.as_str())),
+            Ending::Release(a, b) => sim.release(a.as_str(), b.as_str()),
+            Ending::HealthyDisk(node) => cluster.slow_disk(node, 1),
+        }
+    }
+
+    /// Takes a copy of the first disk that stops, and later puts it back, or wipes it, while the node is down.
+    fn remember(&mut self, cluster: &mut SimCluster, node: usize) {
+        if self.remembered.is_none() {
+            cluster.remember(node);
+            self.remembered = Some(node);
+        }
+    }
+
+    fn forget(&mut self, cluster: &mut SimCluster, node: usize) {
+        let Some(fault) = self.temper.forget.filter(|_| !self.forgotten) else { return };
+        // A rollback needs something to go back to, and something that is lost by it.
+        if fault == Fault::Wipe && self.rng.random_bool(0.5) || fault == Fault::Rollback && self.rng.random_bool(0.3) {
+            if fault == Fault::Rollback && self.remembered != Some(node) {
+                return;
+            }
+            self.forgotten = true;
+            cluster.forget(node, fault);
+        }
+    }
+
+    fn cut(&self, sim: &mut turmoil::Sim, left: Vec<String>, right: Vec<String>) -> Ending {
+        let mut cut = vec![];
+        for a in &left {
+            for b in &right {
+                sim.partition(a.as_str(), b.as_str());
+                cut.push((a.clone(), b.clone()));
+            }
+        }
+        Ending::Repair(cut)
+    }
+
+    fn owners(&mut self, cluster: &SimCluster) -> Vec<String> {
+        let keys: Vec<_> = cluster.recorder.written_keys().into_iter().collect();
+        let Some(key) = keys.choose(&mut self.rng) else { return vec![] };
+        let ring = cluster.recorder.ring();
+        let owners: Vec<StoreId> = ring.owners(ring.partition_of(key)).map(|member| member.store).collect();
+        let names = cluster.nodes.iter().filter(|node| owners.contains(&node.store));
+        names.map(|node| node.name.clone()).collect()
+    }
+
+    fn running(&mut self, cluster: &SimCluster) -> Option<usize> {
+        let running: Vec<usize> = (0..cluster.nodes.len()).filter(|node| cluster.nodes[*node].running).collect();
+        running.choose(&mut self.rng).copied()
+    }
+
+    fn two(&mut self, hosts: &[String]) -> Option<(String, String)> {
+        let mut chosen = hosts.choose_multiple(&mut self.rng, 2).cloned();
+        Some((chosen.next()?, chosen.next()?))
+    }
+
+    fn up_to(&mut self, most: Duration) -> Duration {
+        Duration::from_millis(self.rng.random_range(50..=most.as_millis() as u64))
+    }
+
+    fn hosts(&self, cluster: &SimCluster) -> Vec<String> {
+        cluster.nodes.iter().map(|node| node.name.clone()).chain(self.clients.iter().cloned()).collect()
+    }
+}
+
+fn pairs(hosts: &[String]) -> impl Iterator<Item = (&String, &String)> {
+    hosts.iter().enumerate().flat_map(|(i, a)| hosts[i + 1..].iter().map(move |b| (a, b)))
+}

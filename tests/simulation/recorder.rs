@@ -1,0 +1,153 @@
+//! Writes the history down, for clients, stores and nemesis alike.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::{Arc, Mutex, MutexGuard};
+
+use kv::core::id::StoreId;
+use kv::core::key::Key;
+use kv::core::ring::Ring;
+use kv::core::version::{Actor, Dot, Object, Payload};
+use kv::node::env::Observer;
+
+use crate::history::{Call, ClientId, Fault, History, Micros, OperationId, Outcome, Quorums, What, WriteId};
+
+/// The history in the making.
+pub struct Recorder {
+    ring: Ring,
+    state: Mutex<State>,
+}
+
+#[derive(Default)]
+struct State {
+    history: History,
+    writes: u64,
+    /// Up to which event each store has told that it is durable.
+    told: BTreeMap<(StoreId, Key, Actor), u64>,
+    /// A tombstone carries no number, so a key has at most one delete that may still be minted.
+    deletes: BTreeMap<Key, WriteId>,
+    doubts: u64,
+}
+
+impl Recorder {
+    /// For a cluster with this ring.
+    pub fn new(ring: Ring, lww_bucket: &'static str, clock_skew_max: Micros) -> Arc<Recorder> {
+        let mut history = History::default();
+        history.clock_skew_max = clock_skew_max;
+        history.declare_lww(lww_bucket);
+        Arc::new(Recorder { ring, state: Mutex::new(State { history, ..State::default() }) })
+    }
+
+    /// The ring, which never changes.
+    pub fn ring(&self) -> &Ring {
+        &self.ring
+    }
+
+    /// A number for a write.
+    pub fn next_write(&self) -> WriteId {
+        let mut state = self.state();
+        state.writes += 1;
+        WriteId(state.writes)
+    }
+
+    /// Claims the key for a delete; false while another one may still be minted.
+    pub fn claim_delete(&self, key: &Key, write: WriteId) -> bool {
+        let mut state = self.state();
+        let free = !state.deletes.contains_key(key);
+        if free {
+            state.deletes.insert(key.clone(), write);
+        }
+        free
+    }
+
+    /// The delete was acknowledged, or surely not applied.
+    pub fn release_delete(&self, key: &Key) {
+        self.state().deletes.remove(key);
+    }
+
+    /// A client asks.
+    pub fn invoke(&self, client: ClientId, key: &Key, quorums: Quorums, call: Call) -> OperationId {
+        self.state().history.invoke(now(), client, key, quorums, call)
+    }
+
+    /// A client is told.
+    pub fn answer(&self, operation: OperationId, outcome: Outcome) {
+        self.state().history.answer(now(), operation, outcome);
+    }
+
+    /// The nemesis struck.
+    pub fn fault(&self, store: StoreId, fault: Fault) {
+        let mut state = self.state();
+        if fault.loses_durable() {
+            state.told.retain(|(of, ..), _| *of != store);
+        }
+        state.history.record(now(), What::Faulted { store, fault });
+    }
+
+    /// Anything else.
+    pub fn record(&self, what: What) {
+        self.state().history.record(now(), what);
+    }
+
+    /// A store has this object on its disk for good.
+    pub fn durable(&self, store: StoreId, key: &Key, object: &Object) {
+        let owner = self.owns(store, key);
+        let mut state = self.state();
+        for (actor, counter) in object.vector.iter() {
+            let told = state.told.insert((store, key.clone(), actor), counter).unwrap_or(0);
+            for counter in told + 1..=counter {
+                let dot = Dot { actor, counter }.to_string();
+                state.history.record(now(), What::Durable { store, key: key.clone(), dot, owner });
+            }
+        }
+    }
+
+    /// Whether the store is one of the key's owners.
+    pub fn owns(&self, store: StoreId, key: &Key) -> bool {
+        self.ring.owns(store, self.ring.partition_of(key), self.ring.replication)
+    }
+
+    /// All keys that anybody wrote.
+    pub fn written_keys(&self) -> BTreeSet<Key> {
+        let state = self.state();
+        let keys = state.history.events().iter().filter_map(|event| match &event.what {
+            What::Invoked { key, call, .. } if call.write().is_some() => Some(key.clone()),
+            _ => None,
+        });
+        keys.collect()
+    }
+
+    /// How often a store doubted its memory.
+    pub fn doubts(&self) -> u64 {
+        self.state().doubts
+    }
+
+    /// The history so far.
+    pub fn history(&self) -> History {
+        self.state().history.clone()
+    }
+
+    fn state(&self) -> MutexGuard<'_, State> {
+        self.state.lock().unwrap()
+    }
+}
+
+impl Observer for Recorder {
+    fn minted(&self, store: StoreId, key: &Key, dot: Dot, object: &Object) {
+        let mut state = self.state();
+        let payload = object.siblings.iter().find(|sibling| sibling.dot == dot).map(|sibling| &sibling.payload);
+        let write = match payload {
+            Some(Payload::Value(value)) => WriteId::of_value(value),
+            // A tombstone beside a live sibling is dropped at once.
+            Some(Payload::Tombstone) | None => state.deletes.get(key).copied().unwrap_or(WriteId::GARBAGE),
+        };
+        state.history.record(now(), What::Minted { store, key: key.clone(), dot: dot.to_string(), write });
+    }
+
+    fn doubted(&self, _: StoreId, _: &Key) {
+        self.state().doubts += 1;
+    }
+}
+
+fn now() -> Micros {
+    turmoil::sim_elapsed().map_or(0, |elapsed| elapsed.as_micros() as Micros)
+}
