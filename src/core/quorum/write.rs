@@ -89,15 +89,10 @@ impl WriteMachine {
                 machine.pass_on(i, live);
             }
         }
-        if machine.verdict() == Verdict::Lost {
-            return Err(machine.shortfall(false));
-        }
-        match machine.shares.iter().find(|s| s.holder == coordinator && s.state == State::Waiting) {
-            Some(own) => {
-                let hint = own.hint();
-                Ok((machine, vec![WriteAction::Mint { hint }]))
-            }
-            None => Err(machine.shortfall(false)),
+        let own = machine.shares.iter().find(|s| s.holder == coordinator && s.state == State::Waiting);
+        match own.map(Share::hint).filter(|_| machine.verdict() != Verdict::Lost) {
+            Some(hint) => Ok((machine, vec![WriteAction::Mint { hint }])),
+            None => Err(Shortfall { applied: false, ..machine.shortfall(false) }),
         }
     }
 
@@ -129,7 +124,8 @@ impl WriteMachine {
         self.settle()
     }
 
-    /// `holder` does not have it and will not: it is down, refused, or failed.
+    /// `holder` does not have it and will not: it is down, refused, or failed. (A coordinator that cannot mint is no case for
+    /// this: there is nothing to hold, and whoever runs the machine ends the write.)
     pub fn on_failed(&mut self, holder: StoreId, live: Live) -> Vec<WriteAction> {
         let Some(i) = self.waiting(holder) else { return vec![] };
         self.pass_on(i, live);
@@ -213,8 +209,13 @@ impl WriteMachine {
                 .filter(|s| timed_out || s.state == State::Failed || s.hint().is_some())
                 .map(|s| s.owner)
                 .collect(),
-            applied: self.minted,
+            // The minting was ordered and cannot be called back, even if nobody has heard of it yet.
+            applied: true,
             timed_out,
         }
     }
 }
+
+#[cfg(test)]
+#[path = "write_tests.rs"]
+mod tests;
