@@ -116,12 +116,12 @@ impl ReadMachine {
         if self.asked[i].primary {
             self.down.push(from);
         }
-        let mut actions: Vec<_> = self.ask_next().into_iter().filter(|_| !self.answered).collect();
-        actions.append(&mut self.settle());
+        let mut actions = self.settle();
+        actions.append(&mut self.on_slow());
         actions
     }
 
-    /// Somebody is slower than usual: ask one more.
+    /// Somebody is slower than usual: ask one more, unless the client has its answer.
     pub fn on_slow(&mut self) -> Vec<ReadAction> {
         if self.answered { vec![] } else { self.ask_next().into_iter().collect() }
     }
@@ -248,3 +248,7 @@ impl ReadMachine {
         }
     }
 }
+
+#[cfg(test)]
+#[path = "read_tests.rs"]
+mod tests;
