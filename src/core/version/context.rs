@@ -52,11 +52,9 @@ impl Context {
     /// Adds one event.
     pub fn add(&mut self, dot: Dot, time: Timestamp) {
         self.time = self.time.max(time);
-        if self.covers(dot) {
-            return;
+        if let Err(position) = self.dots.binary_search(&dot) {
+            self.dots.insert(position, dot);
         }
-        let position = self.dots.partition_point(|d| *d < dot);
-        self.dots.insert(position, dot);
         absorb(&mut self.vector, &mut self.dots);
     }
 

@@ -107,15 +107,13 @@ impl Record {
         }
         check(limits, &before, object)?;
 
-        let alone = object.siblings.iter().all(|s| s.dot == dot);
-        let context = if alone {
-            object.context()
-        } else {
-            seen.add(dot, time);
-            seen
-        };
+        // What is left is the writer's own: the next write may cover all that led to it.
+        if object.siblings.iter().all(|s| s.dot == dot) {
+            seen.vector.join(&object.vector);
+        }
+        seen.add(dot, time);
         self.mark = Some(actor);
-        Ok(Minted { record: self, dot, context, doubt })
+        Ok(Minted { record: self, dot, context: seen, doubt })
     }
 
     /// Merges what another replica sent.

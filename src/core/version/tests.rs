@@ -1,1 +1,4 @@
-use super::*;
+//! Histories that nobody thought of: [`world`] runs them beside a reference model.
+
+mod laws;
+mod world;
