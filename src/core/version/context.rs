@@ -100,7 +100,7 @@ impl Context {
 /// Moves into `vector` each dot that follows on it, and forgets those that it covers.
 pub(super) fn absorb(vector: &mut VersionVector, dots: &mut Vec<Dot>) {
     dots.retain(|dot| {
-        if vector.get(dot.actor) + 1 == dot.counter {
+        if vector.get(dot.actor).checked_add(1) == Some(dot.counter) {
             vector.advance(dot.actor, dot.counter);
         }
         !vector.covers(*dot)

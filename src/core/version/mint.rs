@@ -1,7 +1,7 @@
 //! Making new versions: the only place where dots come from.
 
 use super::context::absorb;
-use super::{Actor, Context, Dot, Merged, Object, Payload, Record, Sibling, clock};
+use super::{Actor, Context, Dot, Merged, Object, Payload, Record, Sibling, VersionVector, clock};
 use crate::core::bucket::{BlindWrite, Conflict};
 use crate::core::limits::Limits;
 use crate::core::request::Failure;
@@ -24,13 +24,17 @@ impl Life {
     }
 
     /// Continues the actor of `mark` if it is of this life; else gives birth to a new one.
-    fn actor(&mut self, mark: Option<Actor>) -> Actor {
+    fn actor(&mut self, mark: Option<Actor>, seen: &VersionVector) -> Actor {
         match mark {
             Some(own) if own.incarnation == self.incarnation || mutant!(ContinueForeignMark) => own,
-            _ => {
+            _ => loop {
                 self.births += 1;
-                Actor { incarnation: self.incarnation, birth: self.births }
-            }
+                let born = Actor { incarnation: self.incarnation, birth: self.births };
+                // Only a forger can have seen events of an actor before its birth.
+                if seen.get(born) == 0 {
+                    return born;
+                }
+            },
         }
     }
 }
@@ -95,7 +99,7 @@ impl Record {
         // A dot beyond what this object has seen cannot be said in its vector; not covering it keeps a sibling too many, never one too few.
         absorb(&mut object.vector, &mut seen.dots.clone());
 
-        let actor = life.actor(self.mark);
+        let actor = life.actor(self.mark, &object.vector);
         let dot = Dot { actor, counter: object.vector.get(actor) + 1 };
         let time = clock::next(write.now_ms, object.time.max(seen.time));
         object.vector.advance(actor, dot.counter);
