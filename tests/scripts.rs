@@ -7,6 +7,10 @@
 
 #[path = "scripts/placement.rs"]
 mod placement;
+#[path = "scripts/quorum.rs"]
+mod quorum;
+#[path = "scripts/version.rs"]
+mod version;
 
 use std::fmt::Write;
 use std::path::{Path, PathBuf};
@@ -121,6 +125,16 @@ fn describe_difference(path: &Path, expected: &str, answered: &str, to: &mut Str
 #[test]
 fn placement() {
     run_folder("placement", placement::Placement::default);
+}
+
+#[test]
+fn version() {
+    run_folder("version", version::Version::default);
+}
+
+#[test]
+fn quorum() {
+    run_folder("quorum", quorum::Quorum::default);
 }
 
 /// The runner itself: answers replace what stood there, and a difference is told with its line.
