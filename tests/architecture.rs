@@ -4,8 +4,9 @@
 //! bin ─▶ api ─▶ node ─▶ { wire, storage, coordination } ─▶ core          client ─▶ wire ─▶ core
 //! ```
 //!
-//! Each part of the library may name the parts and packages that stand here, and nothing else. `config` stands beside them: what an operator
-//! writes, in words of `core` and `wire`, read by `coordination`, `node` and `api`. The rules hold for tests inside `src` as well.
+//! Each part of the library may name the parts and packages that stand here, and nothing else. `config` stands beside
+//! them: what an operator writes, in words of `core` and `wire`, read by `coordination`, `node` and `api`. The rules
+//! hold for tests inside `src` as well.
 
 #[path = "architecture/paths.rs"]
 mod paths;

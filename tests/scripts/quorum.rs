@@ -256,10 +256,10 @@ fn dot(text: &str) -> Result<Dot, String> {
     Ok(Dot { actor: Actor { incarnation, birth: 1 }, counter })
 }
 
-fn each<A>(command: &Command, mut event: impl FnMut(StoreId) -> Vec<A>) -> Result<Vec<A>, String> {
+fn each<A>(command: &Command, event: impl FnMut(StoreId) -> Vec<A>) -> Result<Vec<A>, String> {
     let stores: Vec<StoreId> =
         (0..command.arguments.len()).map(|i| command.argument(i).and_then(store)).collect::<Result<_, _>>()?;
-    Ok(stores.into_iter().flat_map(|store| event(store)).collect())
+    Ok(stores.into_iter().flat_map(event).collect())
 }
 
 fn store(letter: char) -> Result<StoreId, String> {

@@ -92,8 +92,9 @@ impl fmt::Debug for Clock {
 pub struct Malformed(pub String);
 
 impl Object {
-    /// Takes in what another replica holds. Commutative, idempotent, never refused; associative in what was seen and what can be read. (A tombstone
-    /// that was dropped beside a value on one route may be left over on another: it goes when the two meet.)
+    /// Takes in what another replica holds. Commutative, idempotent, never refused; associative in what was seen and
+    /// what can be read. (A tombstone that was dropped beside a value on one route may be left over on another: it goes
+    /// when the two meet.)
     pub fn merge(&mut self, other: &Object, conflict: Conflict) -> Merged {
         let unseen = |dot: Dot, vector: &VersionVector| !vector.covers(dot);
         if self.vector.dominates(&other.vector)

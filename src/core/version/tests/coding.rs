@@ -70,7 +70,8 @@ proptest! {
         }
     }
 
-    /// A context carries a checksum: damage is always found. An object does not; what passes for one is still harmless to work with.
+    /// A context carries a checksum: damage is always found. An object does not; what passes for one is still harmless
+    /// to work with.
     #[test]
     fn damage_never_panics(steps in steps(), position: usize, damage in 1u8..) {
         let world = World::run(Conflict::Siblings, &steps);
@@ -121,8 +122,8 @@ fn bad_contexts_say_why() {
     assert_eq!(Context::decode(&unordered.encode(&key), &key), Err(BadContext::Malformed));
 }
 
-/// The checksum keeps accidents out, not forgers: whoever knows the format can claim any number of events, also of an actor that is yet to be
-/// born. No claim may lead to a dot that is counted as seen already.
+/// The checksum keeps accidents out, not forgers: whoever knows the format can claim any number of events, also of an
+/// actor that is yet to be born. No claim may lead to a dot that is counted as seen already.
 #[test]
 fn a_forged_claim_of_all_events_harms_nobody() {
     let (own, stranger) = (Actor { incarnation: 7, birth: 1 }, Actor { incarnation: 8, birth: 1 });

@@ -29,7 +29,8 @@ fn readable(object: &Object) -> Vec<Dot> {
 proptest! {
     #![proptest_config(Config { failure_persistence: None, ..Config::with_cases(400) })]
 
-    /// Vectors tell the truth, dots are unique, nothing disappears uncovered, and replicas that have merged all are equal.
+    /// Vectors tell the truth, dots are unique, nothing disappears uncovered, and replicas that have merged all are
+    /// equal.
     #[test]
     fn histories_keep_their_promises(conflict in conflict(), steps in steps()) {
         World::run(conflict, &steps).converge();
@@ -47,8 +48,8 @@ proptest! {
         }
     }
 
-    /// Whatever the grouping, the same was seen and the same can be read. A tombstone may be left over in one of them; then the two are one
-    /// after they have met.
+    /// Whatever the grouping, the same was seen and the same can be read. A tombstone may be left over in one of them;
+    /// then the two are one after they have met.
     #[test]
     fn merging_is_associative_for_readers(conflict in conflict(), steps in steps()) {
         let objects = World::run(conflict, &steps).objects();

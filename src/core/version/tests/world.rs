@@ -255,14 +255,16 @@ impl World {
         }
     }
 
-    /// Every vector tells the truth, every context covers what its client has seen, and nothing that was covered lives again.
+    /// Every vector tells the truth, every context covers what its client has seen, and nothing that was covered lives
+    /// again.
     fn check(&self) {
         for Replica { record, model, .. } in &self.replicas {
             let Object { vector, siblings, time } = &record.object;
             assert_eq!(&events_of(vector), &model.seen, "the vector is not what was seen");
             assert_eq!(siblings.iter().map(|s| s.dot).collect::<Events>(), model.live);
             assert_eq!(*time, model.seen.iter().map(|dot| self.history[dot].time).max().unwrap_or(0));
-            // A context with gaps cannot always be said in the vector of the write: then it may cover too little, never too much.
+            // A context with gaps cannot always be said in the vector of the write: then it may cover too little, never
+            // too much.
             let covers = model.seen.iter().map(|dot| &self.history[dot].covers);
             for covered in covers.filter(|covered| sayable((*covered).clone()) == **covered) {
                 assert!(covered.is_subset(&model.seen) && covered.is_disjoint(&model.live), "covered, and back again");
