@@ -24,12 +24,10 @@ pub fn now() -> Moment {
     Moment::now()
 }
 
-/// Told of what happens inside a node; a simulation records it. All methods do nothing by default.
+/// Told of what happens inside a node; a simulation records it.
 pub trait Observer: Send + Sync {
     /// `store` gave a write its dot.
-    fn minted(&self, _store: StoreId, _key: &Key, _dot: Dot, _object: &Object) {}
-    /// `store` doubts its memory of a key.
-    fn doubted(&self, _store: StoreId, _key: &Key) {}
+    fn minted(&self, store: StoreId, key: &Key, dot: Dot, object: &Object);
 }
 
 /// For which purpose a random stream is drawn: a draw for one does not shift the others.

@@ -27,7 +27,7 @@ use kv::core::quorum::read::{Candidates, ReadAction, ReadMachine};
 use kv::core::quorum::size::{QuorumSizes, read_sizes, write_sizes};
 use kv::core::quorum::write::{WriteAction, WriteMachine};
 use kv::core::request::Options;
-use kv::core::version::{Actor, Dot, Object, Payload, Sibling, VersionVector};
+use kv::core::version::{Actor, Context, Dot, Object, Payload, Sibling, VersionVector};
 
 use crate::{Command, Interpreter};
 
@@ -245,7 +245,7 @@ fn object(command: &Command) -> Result<Object, String> {
     let mut siblings: Vec<Sibling> = dots("live")?.into_iter().map(sibling).collect();
     siblings.sort_by_key(|sibling| sibling.dot);
     let time = vector.iter().map(|(_, counter)| counter).max().unwrap_or(0);
-    Ok(Object { vector, siblings, time })
+    Ok(Object { context: Context { vector, dots: vec![], time }, siblings })
 }
 
 /// `a:2`: the second event of the actor a, a hexadecimal digit.

@@ -142,7 +142,7 @@ impl Version {
         let now_ms = self.now_ms;
         let replica = self.replica(&command.argument::<String>(0)?)?;
         let values: Vec<String> = replica.record.object.values(now_ms).into_iter().map(text).collect();
-        let context = replica.record.object.context();
+        let context = replica.record.object.context.clone();
         self.contexts.insert(command.option("as", "last".to_string())?, context);
         Ok(if values.is_empty() { "not found".into() } else { values.join(" and ") })
     }
@@ -151,7 +151,7 @@ impl Version {
         let conflict = self.conflict;
         let replica = self.replica(&command.argument::<String>(1)?)?;
         let before = replica.record.clone();
-        let (merged, doubted) = replica.record.merge(object, conflict);
+        let (merged, doubted) = replica.record.merge(object, conflict, &replica.life);
         if merged == Merged::Changed {
             replica.previous = before;
         }
@@ -169,7 +169,7 @@ impl Version {
         let siblings: Vec<String> = object.siblings.iter().map(sibling).collect();
         let siblings = if siblings.is_empty() { "nothing".into() } else { siblings.join(", ") };
         let own = mark.map_or("no actor".into(), |actor| actor.to_string());
-        Ok(format!("{name}: {siblings}; seen {}; own {own}", covered(&object.context())))
+        Ok(format!("{name}: {siblings}; seen {}; own {own}", covered(&object.context)))
     }
 
     fn set_clock(&mut self, command: &Command) -> Result<String, String> {

@@ -54,8 +54,7 @@ impl Shape {
         let mut config = Config::default();
         config.cluster.name = "simulation".into();
         config.cluster.partitions = 16;
-        config.cluster.nodes =
-            (1..=self.nodes).map(|id| NodeEntry::new(NodeId(id), format!("n{id}:{PORT}"))).collect();
+        config.cluster.nodes = (1..=self.nodes).map(|id| NodeEntry::new(NodeId(id), format!("n{id}:{PORT}"))).collect();
         let lww = Bucket { conflict: Conflict::Lww, ..Bucket::default() };
         config.cluster.buckets.insert(LWW.into(), lww);
         config.node.id = NodeId(id);

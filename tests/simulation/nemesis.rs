@@ -147,7 +147,8 @@ impl Nemesis {
                 Some(Ending::Restart(nodes))
             }
             Kind::Split => {
-                let (left, right): (Vec<String>, Vec<String>) = hosts.into_iter().partition(|_| self.rng.random_bool(0.5));
+                let (left, right): (Vec<String>, Vec<String>) =
+                    hosts.into_iter().partition(|_| self.rng.random_bool(0.5));
                 Some(self.cut(sim, left, right))
             }
             Kind::IsolateOwners => {

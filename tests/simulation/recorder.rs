@@ -6,10 +6,19 @@ use std::sync::{Arc, Mutex, MutexGuard};
 use kv::core::id::StoreId;
 use kv::core::key::Key;
 use kv::core::ring::Ring;
-use kv::core::version::{Actor, Dot, Object, Payload};
+use kv::core::version::{Dot, Object, Payload};
 use kv::node::env::Observer;
 
 use crate::history::{Call, ClientId, Fault, History, Micros, OperationId, Outcome, Quorums, What, WriteId};
+
+impl State {
+    fn tell(&mut self, store: StoreId, key: &Key, dot: Dot, owner: bool) {
+        if self.told.insert((store, key.clone(), dot)) {
+            let what = What::Durable { store, key: key.clone(), dot: dot.to_string(), owner };
+            self.history.record(now(), what);
+        }
+    }
+}
 
 /// The history in the making.
 pub struct Recorder {
@@ -21,11 +30,10 @@ pub struct Recorder {
 struct State {
     history: History,
     writes: u64,
-    /// Up to which event each store has told that it is durable.
-    told: BTreeMap<(StoreId, Key, Actor), u64>,
+    /// What each store has told to be durable.
+    told: BTreeSet<(StoreId, Key, Dot)>,
     /// A tombstone carries no number, so a key has at most one delete that may still be minted.
     deletes: BTreeMap<Key, WriteId>,
-    doubts: u64,
 }
 
 impl Recorder {
@@ -78,7 +86,7 @@ impl Recorder {
     pub fn fault(&self, store: StoreId, fault: Fault) {
         let mut state = self.state();
         if fault.loses_durable() {
-            state.told.retain(|(of, ..), _| *of != store);
+            state.told.retain(|(of, ..)| *of != store);
         }
         state.history.record(now(), What::Faulted { store, fault });
     }
@@ -92,12 +100,13 @@ impl Recorder {
     pub fn durable(&self, store: StoreId, key: &Key, object: &Object) {
         let owner = self.owns(store, key);
         let mut state = self.state();
-        for (actor, counter) in object.vector.iter() {
-            let told = state.told.insert((store, key.clone(), actor), counter).unwrap_or(0);
-            for counter in told + 1..=counter {
-                let dot = Dot { actor, counter }.to_string();
-                state.history.record(now(), What::Durable { store, key: key.clone(), dot, owner });
+        for (actor, counter) in object.context.vector.iter() {
+            for counter in 1..=counter {
+                state.tell(store, key, Dot { actor, counter }, owner);
             }
+        }
+        for dot in &object.context.dots {
+            state.tell(store, key, *dot, owner);
         }
     }
 
@@ -114,11 +123,6 @@ impl Recorder {
             _ => None,
         });
         keys.collect()
-    }
-
-    /// How often a store doubted its memory.
-    pub fn doubts(&self) -> u64 {
-        self.state().doubts
     }
 
     /// The history so far.
@@ -141,10 +145,6 @@ impl Observer for Recorder {
             Some(Payload::Tombstone) | None => state.deletes.get(key).copied().unwrap_or(WriteId::GARBAGE),
         };
         state.history.record(now(), What::Minted { store, key: key.clone(), dot: dot.to_string(), write });
-    }
-
-    fn doubted(&self, _: StoreId, _: &Key) {
-        self.state().doubts += 1;
     }
 }
 

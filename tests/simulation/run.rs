@@ -72,7 +72,6 @@ pub struct Report {
     pub violations: Vec<Violation>,
     /// What went wrong outside the history: the cluster never became whole.
     pub trouble: Option<String>,
-    pub doubts: u64,
 }
 
 impl Report {
@@ -139,7 +138,7 @@ pub fn run(plan: Plan) -> Report {
     let history = recorder.history();
     // A history without an end is judged by its trouble alone.
     let violations = if trouble.is_none() { invariants::check(&history) } else { vec![] };
-    Report { history, violations, trouble, doubts: recorder.doubts() }
+    Report { history, violations, trouble }
 }
 
 type Verdict = Rc<RefCell<Option<Result<(), String>>>>;

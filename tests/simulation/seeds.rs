@@ -12,13 +12,16 @@ fn number(variable: &str) -> Option<u64> {
 }
 
 fn replay(seed: u64) -> String {
-    format!("KV_SIM_SEED={seed} KV_SIM_TRACE=1 cargo test --release --features mutants --test simulation seeds_pass -- --nocapture")
+    format!(
+        "KV_SIM_SEED={seed} KV_SIM_TRACE=1 cargo test --release --features mutants --test simulation seeds_pass -- --nocapture"
+    )
 }
 
 #[test]
 fn seeds_pass() {
     // `RUST_LOG=kv=debug` shows the nodes' logs in the order of events.
-    let _ = env_logger::builder().filter_level(log::LevelFilter::Off).parse_default_env().format_timestamp(None).try_init();
+    let _ =
+        env_logger::builder().filter_level(log::LevelFilter::Off).parse_default_env().format_timestamp(None).try_init();
     let first = number("KV_SIM_SEED");
     let seeds = match first {
         Some(seed) => seed..seed + 1,

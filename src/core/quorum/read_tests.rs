@@ -5,7 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use proptest::prelude::*;
 
 use super::*;
-use crate::core::version::{Actor, Dot, Payload, Sibling, VersionVector};
+use crate::core::version::{Actor, Context, Dot, Payload, Sibling, VersionVector};
 
 #[derive(Clone, Debug)]
 struct Setting {
@@ -41,7 +41,7 @@ fn versions() -> Vec<Bytes> {
             expires_ms: None,
         });
         let vector: VersionVector = seen.iter().map(|&(of, counter)| (actor(of), counter)).collect();
-        Object { vector, siblings: siblings.collect(), time: 2 }.encode()
+        Object { context: Context { vector, dots: vec![], time: 2 }, siblings: siblings.collect() }.encode()
     };
     vec![
         object(&[(1, 1)], &[(1, 1)]),

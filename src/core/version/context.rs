@@ -1,4 +1,4 @@
-//! What a client has seen of a key, as opaque bytes that it gives back with its next write.
+//! What was seen of a key. A client gets it as opaque bytes and gives them back with its next write.
 
 use bytes::{BufMut, Bytes, BytesMut};
 use serde::{Deserialize, Serialize};
@@ -11,16 +11,17 @@ use crate::core::key::Key;
 const FORMAT: u8 = 1;
 const CHECKSUM_BYTES: usize = 8;
 
-/// The events that a client has seen the effect of.
+/// A set of events that were seen, of an object or of a client: everything up to an entry of the vector, and single dots beyond.
 ///
-/// A read's context is the vector of what it found. The context of a write that left concurrent siblings behind covers
-/// the write and what its writer had read, but not those siblings: they were never shown to it. That set may
-/// have a gap, which no vector can say; hence single dots beside it.
+/// A read's context is that of what it found. The context of a write that left concurrent siblings behind covers the write and what its
+/// writer had read, but not those siblings: they were never shown to it. Such a set has gaps, which no vector can say;
+/// hence the dots. Given back to a replica that knows nothing of what lies in the gap, the gap travels on in the object,
+/// until what fills it arrives.
 #[derive(Clone, PartialEq, Eq, Debug, Default, Serialize, Deserialize)]
 pub struct Context {
     /// Everything up to here.
     pub vector: VersionVector,
-    /// And these, each above the vector's entry plus one. Sorted.
+    /// And these, none of which follows directly on the vector. Sorted.
     pub dots: Vec<Dot>,
     /// The highest timestamp covered: a write that follows gets a higher one.
     pub time: Timestamp,
@@ -55,7 +56,41 @@ impl Context {
         if let Err(position) = self.dots.binary_search(&dot) {
             self.dots.insert(position, dot);
         }
-        absorb(&mut self.vector, &mut self.dots);
+        self.absorb();
+    }
+
+    /// Adds all that `other` covers.
+    pub fn join(&mut self, other: &Context) {
+        self.time = self.time.max(other.time);
+        self.vector.join(&other.vector);
+        if !other.dots.is_empty() {
+            self.dots.extend(&other.dots);
+            self.dots.sort_unstable();
+            self.dots.dedup();
+        }
+        self.absorb();
+    }
+
+    /// Whether everything that `other` covers is covered here.
+    pub fn dominates(&self, other: &Context) -> bool {
+        self.vector.dominates(&other.vector) && other.dots.iter().all(|dot| self.covers(*dot))
+    }
+
+    /// Whether the entries are in order and the dots beyond them: what was decoded may claim to be a context and not be one.
+    pub(super) fn is_well_formed(&self) -> bool {
+        let sorted = self.dots.windows(2).all(|pair| pair[0] < pair[1]);
+        sorted && self.vector.is_well_formed() && self.dots.iter().all(|dot| !self.vector.covers(*dot))
+    }
+
+    /// Moves into the vector each dot that follows on it, and forgets those that it covers.
+    fn absorb(&mut self) {
+        let vector = &mut self.vector;
+        self.dots.retain(|dot| {
+            if vector.get(dot.actor).checked_add(1) == Some(dot.counter) {
+                vector.advance(dot.actor, dot.counter);
+            }
+            !vector.covers(*dot)
+        });
     }
 
     /// How many events of `actor` it knows of, the highest counting.
@@ -92,19 +127,8 @@ impl Context {
             return Err(BadContext::Checksum);
         }
         let context: Context = rmp_serde::from_slice(&body[1..]).map_err(|_| BadContext::Malformed)?;
-        let sorted = context.dots.windows(2).all(|w| w[0] < w[1]);
-        if sorted && context.vector.is_well_formed() { Ok(context) } else { Err(BadContext::Malformed) }
+        if context.is_well_formed() { Ok(context) } else { Err(BadContext::Malformed) }
     }
-}
-
-/// Moves into `vector` each dot that follows on it, and forgets those that it covers.
-pub(super) fn absorb(vector: &mut VersionVector, dots: &mut Vec<Dot>) {
-    dots.retain(|dot| {
-        if vector.get(dot.actor).checked_add(1) == Some(dot.counter) {
-            vector.advance(dot.actor, dot.counter);
-        }
-        !vector.covers(*dot)
-    });
 }
 
 fn checksum(body: &[u8], key: &Key) -> u64 {

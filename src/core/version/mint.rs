@@ -1,7 +1,6 @@
 //! Making new versions: the only place where dots come from.
 
-use super::context::absorb;
-use super::{Actor, Context, Dot, Merged, Object, Payload, Record, Sibling, VersionVector, clock};
+use super::{Actor, Context, Dot, Merged, Object, Payload, Record, Sibling, clock};
 use crate::core::bucket::{BlindWrite, Conflict};
 use crate::core::limits::Limits;
 use crate::core::request::Failure;
@@ -24,14 +23,14 @@ impl Life {
     }
 
     /// Continues the actor of `mark` if it is of this life; else gives birth to a new one.
-    fn actor(&mut self, mark: Option<Actor>, seen: &VersionVector) -> Actor {
+    fn actor(&mut self, mark: Option<Actor>, seen: &Context) -> Actor {
         match mark {
             Some(own) if own.incarnation == self.incarnation || mutant!(ContinueForeignMark) => own,
             _ => loop {
                 self.births += 1;
                 let born = Actor { incarnation: self.incarnation, birth: self.births };
                 // Only a forger can have seen events of an actor before its birth.
-                if seen.get(born) == 0 {
+                if seen.highest(born) == 0 {
                     return born;
                 }
             },
@@ -91,19 +90,16 @@ impl Record {
         let object = &mut self.object;
         let mut seen = match (write.context, write.blind) {
             (Some(context), _) => context,
-            (None, BlindWrite::Supersede) => object.context(),
+            (None, BlindWrite::Supersede) => object.context.clone(),
             (None, BlindWrite::Sibling) => Context::default(),
         };
         object.siblings.retain(|s| !seen.covers(s.dot));
-        object.vector.join(&seen.vector);
-        // A dot beyond what this object has seen cannot be said in its vector; not covering it keeps a sibling too many, never one too few.
-        absorb(&mut object.vector, &mut seen.dots.clone());
+        object.context.join(&seen);
 
-        let actor = life.actor(self.mark, &object.vector);
-        let dot = Dot { actor, counter: object.vector.get(actor) + 1 };
-        let time = clock::next(write.now_ms, object.time.max(seen.time));
-        object.vector.advance(actor, dot.counter);
-        object.time = time;
+        let actor = life.actor(self.mark, &object.context);
+        let dot = Dot { actor, counter: object.context.vector.get(actor) + 1 };
+        let time = clock::next(write.now_ms, object.context.time);
+        object.context.add(dot, time);
         object.insert(Sibling { dot, time, payload: write.payload, expires_ms: write.expires_ms });
         object.settle(write.conflict);
         if mutant!(DropDot) {
@@ -113,7 +109,7 @@ impl Record {
 
         // What is left is the writer's own: the next write may cover all that led to it.
         if object.siblings.iter().all(|s| s.dot == dot) {
-            seen.vector.join(&object.vector);
+            seen.join(&object.context);
         }
         seen.add(dot, time);
         self.mark = Some(actor);
@@ -122,7 +118,7 @@ impl Record {
 
     /// Merges what another replica sent.
     pub fn merge(&mut self, other: &Object, conflict: Conflict, life: &Life) -> (Merged, Option<Doubt>) {
-        let doubt = self.doubt(life, |own| other.vector.get(own));
+        let doubt = self.doubt(life, |own| other.context.highest(own));
         let merged = self.object.merge(other, conflict);
         // A mark that was dropped must be dropped on disk as well.
         (if doubt.is_some() { Merged::Changed } else { merged }, doubt)
@@ -132,7 +128,7 @@ impl Record {
     /// behind is to be expected: its last write may have reached others and been lost here.
     fn doubt(&mut self, life: &Life, claimed: impl Fn(Actor) -> u64) -> Option<Doubt> {
         let actor = self.mark.filter(|own| own.incarnation == life.incarnation)?;
-        let (remembered, claimed) = (self.object.vector.get(actor), claimed(actor));
+        let (remembered, claimed) = (self.object.context.vector.get(actor), claimed(actor));
         (claimed > remembered).then(|| {
             self.mark = None;
             Doubt { actor, remembered, claimed }
@@ -144,7 +140,7 @@ fn check(limits: &Limits, before: &Object, after: &Object) -> Result<(), Failure
     let passes = |old: usize, new: usize, limit: u32| new > limit as usize && new >= old;
     let too_many =
         |what: &str, have: usize, limit: u32| Err(Failure::TooMany { what: what.into(), have: have as u32, limit });
-    let (siblings, entries) = (after.siblings.len(), after.vector.len());
+    let (siblings, entries) = (after.siblings.len(), after.context.entries());
     if passes(before.siblings.len(), siblings, limits.siblings_max) {
         return too_many("siblings", siblings, limits.siblings_max);
     }
@@ -152,7 +148,7 @@ fn check(limits: &Limits, before: &Object, after: &Object) -> Result<(), Failure
         let (bytes, limit) = (after.value_bytes() as u64, limits.object_bytes_max as u64);
         return Err(Failure::TooLarge { what: "object".into(), bytes, limit });
     }
-    if passes(before.vector.len(), entries, limits.context_entries_max) {
+    if passes(before.context.entries(), entries, limits.context_entries_max) {
         return too_many("context entries", entries, limits.context_entries_max);
     }
     Ok(())

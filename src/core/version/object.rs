@@ -6,7 +6,7 @@ use bytes::{BufMut, Bytes, BytesMut};
 use serde::{Deserialize, Serialize};
 use xxhash_rust::xxh3::Xxh3;
 
-use super::{Context, Dot, Timestamp, VersionVector, clock};
+use super::{Context, Dot, Timestamp, clock};
 use crate::core::blob;
 use crate::core::bucket::Conflict;
 
@@ -59,11 +59,9 @@ impl Sibling {
 #[derive(Clone, PartialEq, Eq, Debug, Default, Serialize, Deserialize)]
 pub struct Object {
     /// Every event seen: those of the siblings and those they covered.
-    pub vector: VersionVector,
+    pub context: Context,
     /// Sorted by dot.
     pub siblings: Vec<Sibling>,
-    /// The highest timestamp of any event seen.
-    pub time: Timestamp,
 }
 
 /// What a merge changed, on the left side.
@@ -75,7 +73,7 @@ pub enum Merged {
     Changed,
 }
 
-/// Which version of a key this is: equal for equal vectors and equal live dots, whatever the route to them.
+/// Which version of a key this is: equal for equal contexts and equal live dots, whatever the route to them.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(transparent)]
 pub struct Clock(pub u128);
@@ -96,20 +94,17 @@ impl Object {
     /// what can be read. (A tombstone that was dropped beside a value on one route may be left over on another: it goes
     /// when the two meet.)
     pub fn merge(&mut self, other: &Object, conflict: Conflict) -> Merged {
-        let unseen = |dot: Dot, vector: &VersionVector| !vector.covers(dot);
-        if self.vector.dominates(&other.vector)
-            && self.siblings.iter().all(|s| other.holds(s.dot) || unseen(s.dot, &other.vector))
-        {
+        let keeps = |s: &Sibling| other.holds(s.dot) || !other.context.covers(s.dot);
+        if self.context.dominates(&other.context) && self.siblings.iter().all(keeps) {
             return Merged::Unchanged;
         }
-        self.siblings.retain(|s| other.holds(s.dot) || unseen(s.dot, &other.vector));
+        self.siblings.retain(keeps);
         for theirs in &other.siblings {
-            if unseen(theirs.dot, &self.vector) {
+            if !self.context.covers(theirs.dot) {
                 self.insert(theirs.clone());
             }
         }
-        self.vector.join(&other.vector);
-        self.time = self.time.max(other.time);
+        self.context.join(&other.context);
         self.settle(conflict);
         Merged::Changed
     }
@@ -121,7 +116,7 @@ impl Object {
     }
 
     /// Drops what need not be kept: tombstones beside a value, and in an `lww` bucket all but the newest. Their dots
-    /// stay in the vector, so nothing comes back.
+    /// stay in the context, so nothing comes back.
     pub(super) fn settle(&mut self, conflict: Conflict) {
         if self.siblings.len() < 2 {
             return;
@@ -146,11 +141,6 @@ impl Object {
         values
     }
 
-    /// The context that covers all of it.
-    pub fn context(&self) -> Context {
-        Context { vector: self.vector.clone(), dots: vec![], time: self.time }
-    }
-
     /// Bytes of all values.
     pub fn value_bytes(&self) -> usize {
         self.siblings.iter().map(Sibling::value_bytes).sum()
@@ -158,21 +148,25 @@ impl Object {
 
     /// Which version this is.
     pub fn clock(&self) -> Clock {
+        /// No event has this dot.
+        const END: Dot = Dot { actor: super::Actor { incarnation: 0, birth: 0 }, counter: 0 };
         let mut hash = Xxh3::new();
         let mut event = |dot: Dot| {
             hash.update(&dot.actor.incarnation.to_be_bytes());
             hash.update(&dot.actor.birth.to_be_bytes());
             hash.update(&dot.counter.to_be_bytes());
         };
-        self.vector.iter().for_each(|(actor, counter)| event(Dot { actor, counter }));
-        event(Dot { actor: super::Actor { incarnation: 0, birth: 0 }, counter: 0 });
+        self.context.vector.iter().for_each(|(actor, counter)| event(Dot { actor, counter }));
+        event(END);
+        self.context.dots.iter().for_each(|dot| event(*dot));
+        event(END);
         self.siblings.iter().for_each(|s| event(s.dot));
         Clock(hash.digest128())
     }
 
     /// The form that is stored and sent.
     pub fn encode(&self) -> Bytes {
-        let mut out = BytesMut::with_capacity(64 + self.value_bytes() + 40 * self.vector.len());
+        let mut out = BytesMut::with_capacity(64 + self.value_bytes() + 40 * self.context.entries());
         self.encode_into(&mut out);
         out.freeze()
     }
@@ -192,11 +186,11 @@ impl Object {
         let object: Object =
             blob::within(bytes, || rmp_serde::from_slice(&bytes[1..])).map_err(|e| Malformed(e.to_string()))?;
         let sorted = object.siblings.windows(2).all(|w| w[0].dot < w[1].dot);
-        if !sorted || !object.vector.is_well_formed() {
+        if !sorted || !object.context.is_well_formed() {
             return Err(Malformed("entries out of order".into()));
         }
-        match object.siblings.iter().find(|s| !object.vector.covers(s.dot)) {
-            Some(stray) => Err(Malformed(format!("sibling {} is not in the object's own vector", stray.dot))),
+        match object.siblings.iter().find(|s| !object.context.covers(s.dot)) {
+            Some(stray) => Err(Malformed(format!("sibling {} is not in the object's own context", stray.dot))),
             None => Ok(object),
         }
     }

@@ -154,7 +154,7 @@ impl Coordinator {
                 })
                 .collect()
         });
-        let context = machine.merged().map(|object| object.context().encode(&head.key));
+        let context = machine.merged().map(|object| object.context.encode(&head.key));
         match values.len() {
             0 => self.parts.stats.count(Counter::NotFound),
             1 => {}

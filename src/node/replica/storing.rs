@@ -163,9 +163,6 @@ impl Replica {
     fn alarm(&self, key: &Key, doubt: Option<Doubt>) {
         let Some(Doubt { actor, remembered, claimed }) = doubt else { return };
         self.count(Counter::Doubts);
-        if let Some(observer) = self.parts.env.observer() {
-            observer.doubted(self.parts.store, key);
-        }
         log::error!(
             "key {key}: {claimed} events of this store's own actor {actor} are known elsewhere, {remembered} here. This store \
              has lost writes, or a context was forged. It goes on under a new actor."

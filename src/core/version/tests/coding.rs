@@ -89,7 +89,7 @@ proptest! {
             let Ok(changed) = Object::decode(&damaged(&object.encode()).into()) else { continue };
             prop_assert_eq!(Object::decode(&changed.encode()), Ok(changed.clone()));
             for mut record in world.records() {
-                record.merge(&changed, Conflict::Siblings);
+                record.merge(&changed, Conflict::Siblings, &Life::begin(1));
                 let minted = record.mint(write(None), &mut Life::begin(1), &Limits::default());
                 prop_assert!(minted.is_ok());
             }
@@ -137,13 +137,13 @@ fn a_forged_claim_of_all_events_harms_nobody() {
     assert!(minted.record.object.holds(minted.dot));
 }
 
-/// An object whose sibling its own vector has not seen would be kept by nobody who merges it.
+/// An object whose sibling its own context has not seen would be kept by nobody who merges it.
 #[test]
 fn objects_that_contradict_themselves_are_refused() {
     let minted = Record::default().mint(write(None), &mut Life::begin(1), &Limits::default()).expect("no limit");
-    let object = Object { vector: Default::default(), ..minted.record.object };
+    let object = Object { context: Context::default(), ..minted.record.object };
     let error = Object::decode(&object.encode()).unwrap_err().to_string();
-    assert_eq!(error, "sibling 1.1:1 is not in the object's own vector");
+    assert_eq!(error, "sibling 1.1:1 is not in the object's own context");
     let empty = Object::decode(&Bytes::new()).unwrap_err().to_string();
     assert_eq!(empty, "empty object");
 }

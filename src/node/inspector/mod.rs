@@ -1,5 +1,7 @@
 //! The Inspector: answers what operators ask, from all actors of the node and, for `locate`, from other nodes.
 
+mod describe;
+
 use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
@@ -17,18 +19,14 @@ use super::env::Moment;
 use super::replica::messages::{ReplicaBatch, ReplicaCall, ReplicaReply, ReplicaSink};
 use super::replica::{HintGauge, Replica};
 use super::stats::Stats;
-use super::view::{RingView, SharedRing};
+use super::view::SharedRing;
 use crate::config::Config;
 use crate::core::id::StoreId;
 use crate::core::key::Key;
 use crate::core::ring::Member;
-use crate::core::version::{Object, Payload};
 use crate::storage::{self, Engine};
 use crate::wire::message::{Examined, ReplicaError, ToCoordinator, ToReplica};
-use crate::wire::report::{
-    HeldReport, Inspect, Inspection, LocateReport, PeerReport, ReplicaReport, RingReport, SiblingReport, StatsReport,
-    StatusReport,
-};
+use crate::wire::report::{Inspect, Inspection, LocateReport, PeerReport, RingReport, StatsReport, StatusReport};
 
 /// Show this.
 #[derive(Message)]
@@ -146,7 +144,7 @@ impl Inspector {
                     Ok(Err(_)) => Err("the node is stopping".into()),
                     Err(_) => Err(format!("no answer in {} ms", patience.as_millis())),
                 };
-                replicas.push(replica_report(&view, member, partition, answer));
+                replicas.push(describe::replica(&view, member, partition, answer));
             }
             let token = format!("{:016x}", key.token().0);
             Inspection::Located(LocateReport { token, partition, epoch: view.ring.epoch, replicas })
@@ -160,7 +158,7 @@ impl Inspector {
             for (pool, coordinator) in pools.iter().zip(&coordinators) {
                 let links = pool.send(ReportPeers).await.map(|report| report.0).unwrap_or_default();
                 let latencies = coordinator.send(ReportLatencies).await.unwrap_or_default();
-                merge_links(&mut peers, links);
+                describe::add_links(&mut peers, links);
                 for (store, p50, p95) in latencies {
                     let node = parts.ring.load().ring.node_of(store);
                     peers.iter_mut().filter(|p| p.node == node).for_each(|p| p.latency_us = Some((p50, p95)));
@@ -168,21 +166,6 @@ impl Inspector {
             }
             Inspection::Status(parts.status(peers))
         })
-    }
-}
-
-/// A peer is as well as the worst of its links.
-fn merge_links(peers: &mut Vec<PeerReport>, links: Vec<PeerReport>) {
-    for link in links {
-        match peers.iter_mut().find(|peer| peer.node == link.node) {
-            None => peers.push(link),
-            Some(peer) => {
-                peer.up &= link.up;
-                peer.in_flight += link.in_flight;
-                peer.last_heard_ms = peer.last_heard_ms.max(link.last_heard_ms);
-                peer.trouble = peer.trouble.take().or(link.trouble);
-            }
-        }
     }
 }
 
@@ -225,38 +208,6 @@ impl InspectorParts {
             buckets: self.config.cluster.buckets.clone().into_iter().collect(),
         }
     }
-}
-
-fn replica_report(
-    view: &RingView,
-    member: &Member,
-    partition: crate::core::id::Partition,
-    answer: Result<Examined, String>,
-) -> ReplicaReport {
-    let owner = view.ring.owns(member.store, partition, view.ring.replication);
-    let (holds, hints) = match answer {
-        Err(error) => (Err(error), vec![]),
-        Ok(Examined { object, hints }) => {
-            let hints = hints.into_iter().map(|store| view.ring.node_of(store)).collect();
-            let held = object.map(|object| Object::decode(&object.0).map(|object| held_report(&object)));
-            (held.transpose().map_err(|malformed| malformed.to_string()), hints)
-        }
-    };
-    ReplicaReport { node: member.node, owner, holds, hints }
-}
-
-fn held_report(object: &Object) -> HeldReport {
-    let entries: Vec<String> = object.vector.iter().map(|(actor, counter)| format!("{actor}:{counter}")).collect();
-    let siblings = object.siblings.iter().map(|sibling| SiblingReport {
-        dot: sibling.dot.to_string(),
-        bytes: match &sibling.payload {
-            Payload::Value(bytes) => Some(bytes.len() as u64),
-            Payload::Tombstone => None,
-        },
-        written_ms: sibling.written_ms(),
-        expires_ms: sibling.expires_ms,
-    });
-    HeldReport { context: entries.join(" "), siblings: siblings.collect() }
 }
 
 impl Actor for Inspector {
