@@ -21,3 +21,5 @@ pub mod coordination;
 pub mod node;
 #[cfg(feature = "server")]
 pub mod storage;
+#[cfg(feature = "server")]
+pub mod testing;

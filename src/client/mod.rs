@@ -3,16 +3,23 @@
 //! A [`Client`] learns from any one node who owns what, and from then on sends each key straight to an owner. It keeps one
 //! connection per node, on which all its clones pipeline: whatever is asked while a frame is being written travels together in the next.
 //!
-//! ```no_run
-//! # async fn example() -> Result<(), kv::client::ClientError> {
+//! ```
+//! # #[cfg(feature = "server")]
+//! # #[tokio::main(flavor = "current_thread")]
+//! # async fn main() -> Result<(), Box<dyn std::error::Error>> {
 //! use kv::client::Client;
 //!
-//! let client = Client::connect(["localhost:8000", "localhost:8001", "localhost:8002"]).await?;
+//! let servers = ["localhost:8000", "localhost:8001", "localhost:8002"];
+//! # let cluster = kv::testing::Cluster::start(3).await?;
+//! # let servers = cluster.servers();
+//! let client = Client::connect(servers).await?;
 //! client.put("foo", "bar").w(3).await?;
 //! let read = client.get("foo").r(2).await?;
 //! assert_eq!(read.value().map(|v| &v[..]), Some(&b"bar"[..]));
 //! # Ok(())
 //! # }
+//! # #[cfg(not(feature = "server"))]
+//! # fn main() {}
 //! ```
 //!
 //! # A request's way

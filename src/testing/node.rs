@@ -1,0 +1,72 @@
+//! A node on a thread of its own.
+
+use std::thread::{self, JoinHandle};
+
+use tokio::sync::oneshot;
+
+use super::ClusterError;
+use crate::api::process::{RunError, run_until};
+use crate::config::Config;
+use crate::core::id::NodeId;
+
+/// A node that runs. Dropped, it stops in order, which blocks until it has.
+pub(super) struct Running {
+    node: NodeId,
+    /// `None` once it was told to stop.
+    stop: Option<oneshot::Sender<()>>,
+    ended: oneshot::Receiver<Result<(), RunError>>,
+    /// `None` once it was joined.
+    thread: Option<JoinHandle<()>>,
+}
+
+impl Running {
+    /// Starts a node and waits until its door is open.
+    pub(super) async fn start(config: Config) -> Result<Running, ClusterError> {
+        let node = config.node.id;
+        let (tell_started, started) = oneshot::channel();
+        let (stop, stopped) = oneshot::channel();
+        let (tell_ended, ended) = oneshot::channel();
+        let thread = thread::Builder::new().name(format!("kv-node-{node}")).spawn(move || {
+            let until = async {
+                // That nobody is left to ask for it means the same.
+                let _ = stopped.await;
+                Ok(())
+            };
+            let result = run_until(config, |_| _ = tell_started.send(()), until);
+            // A cluster that is being dropped does not listen.
+            let _ = tell_ended.send(result);
+        })?;
+        let running = Running { node, stop: Some(stop), ended, thread: Some(thread) };
+        match started.await {
+            Ok(()) => Ok(running),
+            Err(_) => running.stop().await.and(Err(ClusterError::Panicked(node))),
+        }
+    }
+
+    pub(super) fn begin_to_stop(&mut self) {
+        if let Some(stop) = self.stop.take() {
+            // It may have ended by itself.
+            let _ = stop.send(());
+        }
+    }
+
+    /// Stops the node and tells how it ended.
+    pub(super) async fn stop(mut self) -> Result<(), ClusterError> {
+        self.begin_to_stop();
+        let node = self.node;
+        match (&mut self.ended).await {
+            Ok(result) => result.map_err(|source| ClusterError::Node { node, source }),
+            Err(_) => Err(ClusterError::Panicked(node)),
+        }
+    }
+}
+
+impl Drop for Running {
+    fn drop(&mut self) {
+        self.begin_to_stop();
+        if let Some(thread) = self.thread.take() {
+            // Its panic has been printed where it happened.
+            let _ = thread.join();
+        }
+    }
+}
