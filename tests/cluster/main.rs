@@ -1,3 +1,22 @@
 //! Stories told by whole clusters: real processes, real sockets, real disks.
 
+#[path = "../support/inspection.rs"]
+mod inspection;
+#[path = "../support/load.rs"]
+mod load;
+#[path = "../support/native.rs"]
+mod native;
+#[path = "../support/powerloss.rs"]
+mod powerloss;
+#[path = "../support/process.rs"]
+mod process;
+#[path = "../support/wait.rs"]
+mod wait;
+
+mod all_killed;
+mod fallback;
 mod in_process;
+mod one_killed;
+mod one_paused;
+mod power_loss;
+mod siblings;

@@ -1,0 +1,41 @@
+//! All nodes die in one moment.
+
+use std::collections::BTreeMap;
+
+use kv::client::{Client, Put};
+
+use crate::load::lost;
+use crate::process::Cluster;
+
+/// Writes in flight at once: a fraction of what one connection may have.
+const AT_ONCE: usize = 500;
+
+/// Writes so many keys at w = 3, every one of which must be acknowledged.
+pub async fn write_everywhere(client: &Client, count: usize) -> BTreeMap<String, String> {
+    let all: BTreeMap<_, _> = (0..count).map(|i| (format!("key-{i:05}"), format!("value {i}"))).collect();
+    let all_pairs: Vec<_> = all.iter().collect();
+    for some in all_pairs.chunks(AT_ONCE) {
+        let puts = some.iter().map(|(key, value)| Put::new(key, value.as_bytes().to_vec()).w(3));
+        for written in client.multi_put(puts).await {
+            assert_eq!(written.unwrap().replicas.len(), 3);
+        }
+    }
+    all
+}
+
+#[tokio::test]
+async fn ten_thousand_acknowledged_writes_are_on_every_node() {
+    let mut cluster = Cluster::start().await;
+    let acknowledged = write_everywhere(&cluster.client().await, 10_000).await;
+    cluster.kill(&[1, 2, 3]);
+
+    // Each must hold them all by itself: that is what W = 3 said.
+    for id in cluster.ids() {
+        cluster.restart(id).await;
+        let alone = Client::connect([cluster.address(id)]).await.unwrap();
+        assert_eq!(lost(&alone, &acknowledged, 1).await, [""; 0], "lost by node {id}");
+        cluster.kill(&[id]);
+    }
+    cluster.run_all().await;
+    assert_eq!(lost(&cluster.client().await, &acknowledged, 3).await, [""; 0]);
+}

@@ -1,0 +1,66 @@
+//! A fallback stands in for an owner that is down.
+
+use kv::core::id::NodeId;
+use kv::core::key::Key;
+
+use crate::inspection::{locate, status, versions};
+use crate::process::{Cluster, Setup};
+use crate::wait::until;
+
+const KEYS: usize = 100;
+
+fn key(i: usize) -> String {
+    format!("key-{i}")
+}
+
+#[tokio::test]
+async fn its_copy_counts_is_readable_and_goes_home() {
+    let mut cluster = Cluster::start_with(Setup { nodes: 5, ..Setup::default() }).await;
+    let client = cluster.client().await;
+    const DOWN: NodeId = NodeId(2);
+    cluster.kill(&[DOWN.0]);
+    cluster.wait_until_linked().await;
+
+    let ring = client.ring().ring.clone();
+    let owned_by_it = |key: &str| {
+        let partition = ring.partition_of(&Key::bare(key.to_string()));
+        ring.owners(partition).any(|owner| owner.node == DOWN)
+    };
+    let mut hinted = vec![];
+    for i in 0..KEYS {
+        let written = client.put(key(i), "v").w(3).await.unwrap();
+        assert!(written.replicas.len() >= 3 && !written.replicas.contains(&DOWN), "{written:?}");
+        if owned_by_it(&key(i)) {
+            hinted.push(key(i));
+            assert!(client.put(key(i), "v").w(3).strict().await.is_err(), "a fallback is no owner");
+        }
+    }
+    assert!(!hinted.is_empty() && hinted.len() < KEYS);
+
+    let located = locate(&client, &hinted[0]).await;
+    let keepers: Vec<_> = located.replicas.iter().filter(|replica| !replica.hints.is_empty()).collect();
+    assert_eq!(keepers.len(), 1, "{located:#?}");
+    assert!(!keepers[0].owner && keepers[0].hints == [DOWN] && matches!(keepers[0].holds, Ok(Some(_))));
+    assert_eq!(hints(&cluster, &client).await, hinted.len() as u64);
+    let read = client.get(&hinted[0]).r(3).await.unwrap();
+    assert!(read.replicas.contains(&keepers[0].node), "{read:?}");
+
+    cluster.restart(DOWN.0).await;
+    until("the hints are delivered", async || (hints(&cluster, &client).await == 0).then_some(())).await;
+    for key in &hinted {
+        let versions = versions(&client, key).await;
+        assert!(versions.len() == 1 && !versions.contains(&None), "{key}: {versions:?}");
+        let located = locate(&client, key).await;
+        assert!(located.replicas.iter().all(|replica| replica.hints.is_empty()), "{located:#?}");
+    }
+    println!("{} of {KEYS} keys were hinted and delivered", hinted.len());
+}
+
+/// Hints that the nodes which run keep for the one that was down.
+async fn hints(cluster: &Cluster, client: &kv::client::Client) -> u64 {
+    let mut hints = 0;
+    for id in cluster.ids().into_iter().filter(|id| *id != 2) {
+        hints += status(client, id).await.hints.iter().map(|(_, count)| count).sum::<u64>();
+    }
+    hints
+}

@@ -1,0 +1,47 @@
+//! All nodes die in one moment, and whatever was not synced is gone from their disks.
+
+use std::io::Write;
+
+use crate::all_killed::write_everywhere;
+use crate::load::lost;
+use crate::powerloss::{self, PowerLoss, Skip};
+use crate::process::{Cluster, Setup};
+
+const WRITES: usize = 2000;
+
+/// How many of the writes that all three nodes acknowledged are lost. `None`: skipped.
+async fn lost_with(sync: &'static str) -> Option<usize> {
+    let library = match PowerLoss::build() {
+        Ok(library) => library,
+        Err(Skip(why)) => {
+            // Not `eprintln!`, which the test runner keeps to itself while tests pass.
+            writeln!(std::io::stderr(), "power loss with sync = \"{sync}\": SKIPPED, {why}").unwrap();
+            return None;
+        }
+    };
+    let mut cluster = Cluster::prepare(Setup { sync, ..Setup::default() });
+    let (root, shadow) = (cluster.root(), cluster.path("shadow"));
+    cluster.environment = library.environment(&root, &shadow).unwrap().into();
+    cluster.run_all().await;
+    let acknowledged = write_everywhere(&cluster.client().await, WRITES).await;
+    cluster.kill(&[1, 2, 3]);
+    powerloss::cut(&root, &shadow).expect("nothing that the library cannot follow");
+
+    cluster.run_all().await;
+    Some(lost(&cluster.client().await, &acknowledged, 3).await.len())
+}
+
+#[tokio::test]
+async fn synced_writes_are_all_there() {
+    let lost = lost_with("always").await;
+    assert_eq!(lost.unwrap_or(0), 0, "of {WRITES} acknowledged writes");
+}
+
+/// Shows that the test above can fail.
+#[tokio::test]
+async fn without_sync_writes_are_lost() {
+    if let Some(lost) = lost_with("never").await {
+        println!("{lost} of {WRITES} acknowledged writes are lost");
+        assert!(lost > 0);
+    }
+}
