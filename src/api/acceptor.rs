@@ -68,10 +68,11 @@ impl Greeting {
                 Err(io::Error::new(io::ErrorKind::TimedOut, format!("no greeting in {} ms", patience.as_millis())))
             }
         };
+        let (stats, from) = (self.node.stats.clone(), self.from);
         let served = greeted.and_then(|greeted| greeted.map(|(role, stream)| self.pass_on(role, stream)).transpose());
         if let Err(error) = served {
-            self.node.stats.count(Counter::ConnectionErrors);
-            log::info!("connection from {} closed: {error}", self.from);
+            stats.count(Counter::ConnectionErrors);
+            log::info!("connection from {from} closed: {error}");
         }
     }
 
@@ -122,14 +123,17 @@ impl Greeting {
         })
     }
 
-    fn pass_on(&self, role: Role, stream: Stream) -> io::Result<()> {
-        let (node, from, stop) = (self.node.clone(), self.from, self.stop.clone());
+    fn pass_on(self, role: Role, stream: Stream) -> io::Result<()> {
+        let Greeting { node, from, permit, arbiter, stop } = self;
         let stream = net::detach(stream)?;
         let arbiter = match &role {
             Role::Peer { arbiter, .. } => *arbiter as usize,
-            Role::Client { .. } => self.arbiter,
+            Role::Client { .. } => arbiter,
         } % node.env.arbiters();
-        self.node.env.spawn(arbiter, move || async move {
+        let env = node.env.clone();
+        env.spawn(arbiter, move || async move {
+            // Taken for as long as the connection is open.
+            let _permit = permit;
             let stats = node.stats.clone();
             let served = match (stream.attach(), role) {
                 (Ok(stream), Role::Peer { store, .. }) => inbound::serve(node, arbiter, store, stream).await,
