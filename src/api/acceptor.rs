@@ -21,7 +21,7 @@ use crate::wire::net::{self, Listener, Stream};
 /// How long to wait after a failure to accept, such as no file descriptors left.
 const PAUSE: Duration = Duration::from_millis(50);
 
-/// Accepts connections until `stop` says so.
+/// Accepts connections until `stop` says so. Applications' connections hold on to `stop` until all that they asked is answered.
 pub async fn accept(node: NodeHandle, listener: Listener, mut stop: watch::Receiver<bool>) {
     let permits = Admission::new(node.config.node.limits.connections_max);
     let next = std::sync::Arc::new(AtomicU64::new(0));
@@ -62,11 +62,14 @@ struct Greeting {
 impl Greeting {
     async fn greet(self, stream: Stream) {
         let patience = Duration::from_millis(self.node.config.node.limits.handshake_timeout_ms);
-        let greeted = match timeout(patience, self.exchange(stream)).await {
-            Ok(greeted) => greeted,
-            Err(_) => {
+        let mut stop = self.stop.clone();
+        let greeted = tokio::select! {
+            biased;
+            // Whoever was not welcomed has asked for nothing yet.
+            _ = stop.changed() => return,
+            greeted = timeout(patience, self.exchange(stream)) => greeted.unwrap_or_else(|_| {
                 Err(io::Error::new(io::ErrorKind::TimedOut, format!("no greeting in {} ms", patience.as_millis())))
-            }
+            }),
         };
         let (stats, from) = (self.node.stats.clone(), self.from);
         let served = greeted.and_then(|greeted| greeted.map(|(role, stream)| self.pass_on(role, stream)).transpose());
@@ -136,7 +139,11 @@ impl Greeting {
             let _permit = permit;
             let stats = node.stats.clone();
             let served = match (stream.attach(), role) {
-                (Ok(stream), Role::Peer { store, .. }) => inbound::serve(node, arbiter, store, stream).await,
+                (Ok(stream), Role::Peer { store, .. }) => {
+                    // Other nodes' links last as long as the node.
+                    drop(stop);
+                    inbound::serve(node, arbiter, store, stream).await
+                }
                 (Ok(stream), Role::Client { .. }) => native::serve(node, arbiter, stream, stop).await,
                 (Err(error), _) => Err(error),
             };

@@ -3,6 +3,9 @@
 //! One task reads and hands on, in one batch, all the calls that one read brought; another writes the answers, whatever has
 //! gathered, in one frame. The connection is not read while it has as many calls in flight as it may, or while its
 //! answers pile up unread.
+//!
+//! When the node stops it says goodbye and goes on reading for a moment: what the application sent before it heard that is served
+//! like everything else, so that no outcome is unknown only because a node was stopped.
 
 use std::io;
 use std::sync::Arc;
@@ -11,7 +14,7 @@ use std::time::Duration;
 
 use tokio::io::{AsyncRead, split};
 use tokio::sync::{Notify, watch};
-use tokio::time::timeout;
+use tokio::time::timeout_at;
 
 use crate::core::id::Epoch;
 use crate::core::request::{Answer, Failure};
@@ -26,7 +29,10 @@ use crate::wire::message::{ToClient, ToNode};
 use crate::wire::net::Stream;
 use crate::wire::report::Inspect;
 
-/// Serves an application until it goes, breaks the protocol, or the node stops.
+/// How long an application is listened to after the goodbye, if it does not end its side of the connection by itself.
+const LAST_CALLS: Duration = Duration::from_millis(500);
+
+/// Serves an application until it goes, breaks the protocol, or the node stops. Holds on to `stop` until the last answer is written.
 pub async fn serve(node: NodeHandle, arbiter: usize, stream: Stream, stop: watch::Receiver<bool>) -> io::Result<()> {
     let (read, mut write) = split(stream);
     let limits = node.config.node.limits.clone();
@@ -40,7 +46,7 @@ pub async fn serve(node: NodeHandle, arbiter: usize, stream: Stream, stop: watch
     let reader = FrameReader::new(read, limits.frames());
     tokio::select! {
         biased;
-        result = session.receive(reader, stop) => {
+        result = session.receive(reader, stop.clone()) => {
             // What was asked is still answered.
             result?;
             answers.outbox.close();
@@ -94,20 +100,26 @@ impl Session {
     ) -> io::Result<()> {
         let limits = &self.node.config.node.limits;
         let mut frames = vec![];
+        let mut last_calls_until = None;
         loop {
             self.answers.below(limits.connection_calls_max).await;
             self.answers.outbox.below(limits.link_queue_bytes_max as usize).await;
+            let until = last_calls_until.unwrap_or_else(|| now() + self.idle);
             let more = tokio::select! {
                 biased;
-                _ = stop.changed() => {
+                _ = stop.changed(), if last_calls_until.is_none() => {
                     let _ = self.answers.outbox.push(ToClient::Goodbye("the node is stopping".into()));
-                    self.answers.below(1).await;
-                    return Ok(());
+                    last_calls_until = Some(now() + LAST_CALLS);
+                    continue;
                 }
-                read = timeout(self.idle, reader.read(&mut frames)) => read,
+                read = timeout_at(until, reader.read(&mut frames)) => read,
             };
-            let idle = |_| io::Error::new(io::ErrorKind::TimedOut, "idle (limits.idle_timeout_ms)");
-            if !more.map_err(idle)?? {
+            let more = match more {
+                Ok(read) => read?,
+                Err(_) if last_calls_until.is_some() => false,
+                Err(_) => return Err(io::Error::new(io::ErrorKind::TimedOut, "idle (limits.idle_timeout_ms)")),
+            };
+            if !more {
                 self.answers.below(1).await;
                 return Ok(());
             }

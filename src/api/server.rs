@@ -3,6 +3,7 @@
 use std::io;
 use std::net::SocketAddr;
 use std::sync::Arc;
+use std::time::Duration;
 
 use tokio::sync::watch;
 
@@ -54,10 +55,14 @@ impl Server {
         self.address.as_ref().ok().copied()
     }
 
-    /// Closes the door, answers what is in flight, stops the node.
+    /// Closes the door, answers what applications have asked, or gives up after `drain_timeout_ms`, then stops the node.
     pub async fn stop(self) {
+        let patience = Duration::from_millis(self.node.handle.config.node.timing.drain_timeout_ms);
         // Nobody listens if the acceptor has ended, which is as good.
         let _ = self.stop.send(true);
+        if tokio::time::timeout(patience, self.stop.closed()).await.is_err() {
+            log::warn!("applications still wait for answers after {} ms; they are given up", patience.as_millis());
+        }
         self.node.stop().await;
     }
 }

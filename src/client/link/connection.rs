@@ -205,6 +205,8 @@ async fn write(
     let mut out = BytesMut::new();
     loop {
         if let Some(reason) = flight.goodbye() {
+            // The node now knows that it has read everything; should it be gone, so does the reader.
+            let _ = writer.shutdown().await;
             // The reader ends this connection; until then callers are sent elsewhere.
             next.take().into_iter().for_each(|call| call.refuse(&reason));
             while let Some(call) = queue.recv().await {
