@@ -307,7 +307,7 @@ fn quorum_sentence(
         format!("{letter}={needed}: {got}")
     };
     format!(
-        "{} quorum not met, {size} could answer, node {} missing{}",
+        "{} quorum not met, {size} answered, node {} missing{}",
         kind_word(kind),
         node_list(missing),
         outcome_clause(kind, applied)
