@@ -3,7 +3,8 @@
 use std::fmt;
 use std::str::FromStr;
 
-use serde::{Deserialize, Serialize};
+use serde::de::Error;
+use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
 /// A node as its operator names it: the number in its configuration. It survives a change of disk.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
@@ -24,8 +25,9 @@ impl fmt::Debug for NodeId {
 
 /// A store: one data directory from its making to its loss. The ring names stores, not nodes, because a
 /// node whose disk was replaced remembers nothing of what the old one promised.
-#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
-#[serde(transparent)]
+///
+/// In text (JSON, TOML) it is its hexadecimal form: numbers of 128 bits are more than these hold.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct StoreId(pub u128);
 
 impl StoreId {
@@ -45,6 +47,21 @@ impl fmt::Display for StoreId {
 impl fmt::Debug for StoreId {
     fn fmt(&self, f: &mut fmt::Formatter) -> fmt::Result {
         write!(f, "s{:08x}", (self.0 >> 96) as u32)
+    }
+}
+
+impl Serialize for StoreId {
+    fn serialize<S: Serializer>(&self, to: S) -> Result<S::Ok, S::Error> {
+        if to.is_human_readable() { to.collect_str(self) } else { to.serialize_u128(self.0) }
+    }
+}
+
+impl<'de> Deserialize<'de> for StoreId {
+    fn deserialize<D: Deserializer<'de>>(from: D) -> Result<StoreId, D::Error> {
+        if !from.is_human_readable() {
+            return u128::deserialize(from).map(StoreId);
+        }
+        String::deserialize(from)?.parse().map_err(D::Error::custom)
     }
 }
 

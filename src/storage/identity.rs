@@ -29,7 +29,6 @@ pub(super) struct Identity {
     pub engine: String,
     pub cluster: String,
     pub node: NodeId,
-    #[serde(with = "hex")]
     pub store: StoreId,
     /// How often the directory was opened.
     pub start: u64,
@@ -64,20 +63,6 @@ impl Identity {
             return Err(corrupt("its checksum does not fit"));
         }
         toml::from_str(body).map_err(|error| corrupt(error.message()))
-    }
-}
-
-mod hex {
-    use serde::{Deserialize, Deserializer, Serializer, de::Error};
-
-    use crate::core::id::StoreId;
-
-    pub fn serialize<S: Serializer>(store: &StoreId, to: S) -> Result<S::Ok, S::Error> {
-        to.collect_str(store)
-    }
-
-    pub fn deserialize<'de, D: Deserializer<'de>>(from: D) -> Result<StoreId, D::Error> {
-        String::deserialize(from)?.parse().map_err(D::Error::custom)
     }
 }
 

@@ -119,8 +119,6 @@ fn as_json(member: &Member, told: &Result<Inspection, ClientError>) -> serde_jso
     match told {
         Ok(Inspection::Status(status)) => {
             let mut shown = json!(status);
-            // Numbers of 128 bits are more than most readers of JSON hold.
-            shown["store"] = json!(status.store.to_string());
             shown["epoch"] = json!(status.epoch.to_string());
             json!({ "node": member.node, "address": member.address, "up": true, "status": shown })
         }
