@@ -14,9 +14,12 @@ mod process;
 mod wait;
 
 mod all_killed;
+mod bad_input;
+mod command_line;
 mod fallback;
 mod in_process;
 mod one_killed;
 mod one_paused;
+mod operations;
 mod power_loss;
 mod siblings;

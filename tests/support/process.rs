@@ -227,11 +227,14 @@ impl Cluster {
         self.paused.remove(&id);
     }
 
-    /// Kilobytes of memory that a node has in use.
-    pub fn memory_kb(&self, id: u32) -> u64 {
+    /// Kilobytes of memory that a node has in use, and the most that it ever asked the system for.
+    pub fn memory_kb(&self, id: u32) -> (u64, u64) {
         let status = fs::read_to_string(format!("/proc/{}/status", self.running[&id].id())).unwrap();
-        let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:")).unwrap();
-        line.trim().trim_end_matches(" kB").parse().unwrap()
+        let kilobytes = |name: &str| {
+            let line = status.lines().find_map(|line| line.strip_prefix(name)).unwrap();
+            line.trim().trim_end_matches(" kB").parse().unwrap()
+        };
+        (kilobytes("VmRSS:"), kilobytes("VmPeak:"))
     }
 
     /// The id of a node's process.
