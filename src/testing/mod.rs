@@ -53,6 +53,8 @@ const LINKED_WITHIN: Duration = Duration::from_secs(30);
 /// A test that stops a node and starts it again should not wait for the usual pause between attempts to reconnect.
 const RECONNECT_MAX_MS: u64 = 100;
 
+type Change = Box<dyn Fn(&mut Config)>;
+
 /// Why a cluster does not do what a test asks of it.
 #[derive(Debug, thiserror::Error)]
 pub enum ClusterError {
@@ -107,7 +109,7 @@ pub enum ClusterError {
 pub struct Builder {
     nodes: u32,
     sync: SyncPolicy,
-    configure: Vec<Box<dyn Fn(&mut Config)>>,
+    configure: Vec<Change>,
 }
 
 impl Builder {
@@ -234,7 +236,7 @@ impl Cluster {
 
 impl Drop for Cluster {
     fn drop(&mut self) {
-        // All at once: a node that stops alone would wait for nothing that the others do, but each takes its time.
+        // All at once, then one wait for all.
         self.running.values_mut().for_each(Running::begin_to_stop);
         self.running.clear();
     }

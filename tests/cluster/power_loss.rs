@@ -1,16 +1,16 @@
 //! All nodes die in one moment, and whatever was not synced is gone from their disks.
 
+use std::collections::BTreeMap;
 use std::io::Write;
 
-use crate::all_killed::write_everywhere;
-use crate::load::lost;
+use crate::all_killed::{lost_by_each, write_everywhere};
 use crate::powerloss::{self, PowerLoss, Skip};
 use crate::process::{Cluster, Setup};
 
 const WRITES: usize = 2000;
 
-/// How many of the writes that all three nodes acknowledged are lost. `None`: skipped.
-async fn lost_with(sync: &'static str) -> Option<usize> {
+/// How many of the writes that all three nodes acknowledged each of them has lost. `None`: skipped.
+async fn lost_with(sync: &'static str) -> Option<BTreeMap<u32, usize>> {
     let library = match PowerLoss::build() {
         Ok(library) => library,
         Err(Skip(why)) => {
@@ -26,22 +26,21 @@ async fn lost_with(sync: &'static str) -> Option<usize> {
     let acknowledged = write_everywhere(&cluster.client().await, WRITES).await;
     cluster.kill(&[1, 2, 3]);
     powerloss::cut(&root, &shadow).expect("nothing that the library cannot follow");
-
-    cluster.run_all().await;
-    Some(lost(&cluster.client().await, &acknowledged, 3).await.len())
+    Some(lost_by_each(&mut cluster, &acknowledged).await)
 }
 
 #[tokio::test]
 async fn synced_writes_are_all_there() {
-    let lost = lost_with("always").await;
-    assert_eq!(lost.unwrap_or(0), 0, "of {WRITES} acknowledged writes");
+    if let Some(lost) = lost_with("always").await {
+        assert_eq!(lost, BTreeMap::from([(1, 0), (2, 0), (3, 0)]), "of {WRITES} acknowledged writes");
+    }
 }
 
 /// Shows that the test above can fail.
 #[tokio::test]
 async fn without_sync_writes_are_lost() {
     if let Some(lost) = lost_with("never").await {
-        println!("{lost} of {WRITES} acknowledged writes are lost");
-        assert!(lost > 0);
+        println!("of {WRITES} acknowledged writes each node has lost: {lost:?}");
+        assert!(lost.values().all(|lost| *lost > 0), "{lost:?}");
     }
 }
