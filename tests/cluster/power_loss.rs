@@ -15,7 +15,8 @@ async fn lost_with(sync: &'static str) -> Option<BTreeMap<u32, usize>> {
         Ok(library) => library,
         Err(Skip(why)) => {
             // Not `eprintln!`, which the test runner keeps to itself while tests pass.
-            writeln!(std::io::stderr(), "power loss with sync = \"{sync}\": SKIPPED, {why}").unwrap();
+            let mut uncaptured = std::io::stderr();
+            writeln!(uncaptured, "power loss with sync = \"{sync}\": SKIPPED, {why}").unwrap();
             return None;
         }
     };
