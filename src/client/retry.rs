@@ -8,6 +8,7 @@ use std::time::Duration;
 use super::ClientError;
 use crate::core::id::Epoch;
 use crate::core::request::{Answer, Failure};
+use crate::mutant;
 
 /// What came of one attempt.
 #[derive(Clone, PartialEq, Eq, Debug)]
@@ -47,7 +48,7 @@ pub(crate) fn judge(is_write: bool, address: &str, timeout: Duration, outcome: O
         Outcome::Answered(Ok(answer)) => Next::Finish(Ok(answer)),
         Outcome::Answered(Err(failure)) => judge_failure(failure),
         Outcome::NotSent(reason) => Next::Unreached(reason),
-        Outcome::Lost(reason) if is_write => Next::Finish(Err(lost(reason))),
+        Outcome::Lost(reason) if is_write && !mutant!(RetryPut) => Next::Finish(Err(lost(reason))),
         Outcome::Lost(reason) => Next::Unreached(reason),
         Outcome::Late { sent: true } if is_write => {
             Next::Finish(Err(lost(format!("no answer came within {} ms", timeout.as_millis()))))
@@ -63,7 +64,9 @@ fn judge_failure(failure: Failure) -> Next {
         }
         Failure::Moved { epoch } => Next::Learn(epoch, failure.into()),
         // Another node may see the replicas that this one has lost.
-        Failure::QuorumNotMet { applied: false, .. } | Failure::ShuttingDown => Next::Elsewhere(failure.into()),
+        Failure::QuorumNotMet { applied: false, .. } | Failure::Unavailable { .. } | Failure::ShuttingDown => {
+            Next::Elsewhere(failure.into())
+        }
         failure => Next::Finish(Err(failure.into())),
     }
 }

@@ -10,6 +10,8 @@ mod invariants;
 mod cluster;
 #[cfg(feature = "sim")]
 mod judge;
+#[cfg(feature = "mutants")]
+mod mutants;
 #[cfg(feature = "sim")]
 mod nemesis;
 #[cfg(feature = "sim")]
