@@ -37,7 +37,7 @@ enum Packages {
 
 const ACTORS: &[&str] = &["actix", "actix_rt"];
 
-const RULES: [Rule; 8] = [
+const RULES: [Rule; 9] = [
     Rule {
         part: "core",
         parts: &["mutant", "mutants"],
@@ -113,6 +113,13 @@ const RULES: [Rule; 8] = [
         except: &[],
         packages: Packages::All,
         reason: "the api speaks to the node; the client library is for the other side",
+    },
+    Rule {
+        part: "testing",
+        parts: &["api", "client", "config", "core", "wire"],
+        except: &[],
+        packages: Packages::AllBut(ACTORS),
+        reason: "testing starts nodes and asks them as anybody would; it does not reach inside",
     },
 ];
 

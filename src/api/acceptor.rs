@@ -21,7 +21,8 @@ use crate::wire::net::{self, Listener, Stream};
 /// How long to wait after a failure to accept, such as no file descriptors left.
 const PAUSE: Duration = Duration::from_millis(50);
 
-/// Accepts connections until `stop` says so. Applications' connections hold on to `stop` until all that they asked is answered.
+/// Accepts connections until `stop` says so. Applications' connections hold on to `stop` until all that they asked is
+/// answered.
 pub async fn accept(node: NodeHandle, listener: Listener, mut stop: watch::Receiver<bool>) {
     let permits = Admission::new(node.config.node.limits.connections_max);
     let next = std::sync::Arc::new(AtomicU64::new(0));

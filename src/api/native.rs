@@ -1,11 +1,11 @@
 //! An application's connection, in native frames.
 //!
-//! One task reads and hands on, in one batch, all the calls that one read brought; another writes the answers, whatever has
-//! gathered, in one frame. The connection is not read while it has as many calls in flight as it may, or while its
+//! One task reads and hands on, in one batch, all the calls that one read brought; another writes the answers, whatever
+//! has gathered, in one frame. The connection is not read while it has as many calls in flight as it may, or while its
 //! answers pile up unread.
 //!
-//! When the node stops it says goodbye and goes on reading for a moment: what the application sent before it heard that is served
-//! like everything else, so that no outcome is unknown only because a node was stopped.
+//! When the node stops it says goodbye and goes on reading for a moment: what the application sent before it heard that
+//! is served like everything else, so that no outcome is unknown only because a node was stopped.
 
 use std::io;
 use std::sync::Arc;
@@ -32,7 +32,8 @@ use crate::wire::report::Inspect;
 /// How long an application is listened to after the goodbye, if it does not end its side of the connection by itself.
 const LAST_CALLS: Duration = Duration::from_millis(500);
 
-/// Serves an application until it goes, breaks the protocol, or the node stops. Holds on to `stop` until the last answer is written.
+/// Serves an application until it goes, breaks the protocol, or the node stops. Holds on to `stop` until the last
+/// answer is written.
 pub async fn serve(node: NodeHandle, arbiter: usize, stream: Stream, stop: watch::Receiver<bool>) -> io::Result<()> {
     let (read, mut write) = split(stream);
     let limits = node.config.node.limits.clone();

@@ -55,7 +55,8 @@ impl Server {
         self.address.as_ref().ok().copied()
     }
 
-    /// Closes the door, answers what applications have asked, or gives up after `drain_timeout_ms`, then stops the node.
+    /// Closes the door, answers what applications have asked, or gives up after `drain_timeout_ms`, then stops the
+    /// node.
     pub async fn stop(self) {
         let patience = Duration::from_millis(self.node.handle.config.node.timing.drain_timeout_ms);
         // Nobody listens if the acceptor has ended, which is as good.

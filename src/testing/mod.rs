@@ -1,8 +1,9 @@
 //! A cluster inside a test.
 //!
-//! [`Cluster::start`] runs whole nodes in the test's own process: the same actors, sockets and files as `kv-server`, on free ports of the
-//! loopback interface, with their data in a temporary directory. Each has a thread and an event loop of its own, so they
-//! live and stop independently of the test's runtime. When the cluster is dropped they stop and their data is deleted.
+//! [`Cluster::start`] runs whole nodes in the test's own process: the same actors, sockets and files as `kv-server`, on
+//! free ports of the loopback interface, with their data in a temporary directory. Each has a thread and an event loop
+//! of its own, so they live and stop independently of the test's runtime. When the cluster is dropped they stop and
+//! their data is deleted.
 //!
 //! ```
 //! use kv::core::id::NodeId;
@@ -119,8 +120,8 @@ impl Builder {
         self
     }
 
-    /// When a write counts as durable; as in production always once it is on disk, unless said. A test that is about something
-    /// else is faster with [`SyncPolicy::Never`].
+    /// When a write counts as durable; as in production always once it is on disk, unless said. A test that is about
+    /// something else is faster with [`SyncPolicy::Never`].
     pub fn sync(mut self, sync: SyncPolicy) -> Builder {
         self.sync = sync;
         self

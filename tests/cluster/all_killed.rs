@@ -23,7 +23,8 @@ pub async fn write_everywhere(client: &Client, count: usize) -> BTreeMap<String,
     all
 }
 
-/// How many of these writes each node has lost, when nobody is there whom it could ask. W = 3 said that it holds them all.
+/// How many of these writes each node has lost, when nobody is there whom it could ask. W = 3 said that it holds them
+/// all.
 pub async fn lost_by_each(cluster: &mut Cluster, acknowledged: &BTreeMap<String, String>) -> BTreeMap<u32, usize> {
     let mut lost_by = BTreeMap::new();
     for id in cluster.ids() {

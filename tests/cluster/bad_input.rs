@@ -30,10 +30,13 @@ const GROWTH_KB_MAX: u64 = 32 << 10;
 const ASKED_KB_MAX: u64 = 512 << 10;
 
 async fn one_node() -> Cluster {
-    let limits = format!(
-        "[limits]\nhandshake_timeout_ms = {HANDSHAKE_TIMEOUT_MS}\nidle_timeout_ms = {IDLE_TIMEOUT_MS}\nconnections_max = {CONNECTIONS_MAX}\n"
-    );
-    Cluster::start_with(Setup { nodes: 1, own: limits, ..Setup::default() }).await
+    let limits = [
+        format!("handshake_timeout_ms = {HANDSHAKE_TIMEOUT_MS}"),
+        format!("idle_timeout_ms = {IDLE_TIMEOUT_MS}"),
+        format!("connections_max = {CONNECTIONS_MAX}"),
+    ];
+    let own = format!("[limits]\n{}\n", limits.join("\n"));
+    Cluster::start_with(Setup { nodes: 1, own, ..Setup::default() }).await
 }
 
 /// Does what is asked, then proves that the node's memory stayed where it was and that it still serves.
@@ -96,7 +99,8 @@ async fn strangers_are_closed_with_a_reason() {
             bytes
         };
         for _ in 0..EACH {
-            // Noise, of which the first four bytes are a length; noise behind a length that is allowed; an HTTP request.
+            // Noise, of which the first four bytes are a length; noise behind a length that is allowed; an HTTP
+            // request.
             let short = [&100u32.to_be_bytes()[..], &noise()[..100]].concat();
             for bytes in [noise(), short, b"GET / HTTP/1.1\r\nHost: localhost\r\n\r\n".to_vec()] {
                 let mut socket = TcpStream::connect(address).await.unwrap();

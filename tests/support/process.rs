@@ -1,7 +1,7 @@
 //! A cluster of real `kv-server` processes, to be killed, paused and started again.
 //!
-//! Each gets a configuration file, a free port and a data directory below a temporary one; what it says goes to a log file, of which the end is
-//! printed when a test fails. Dropped, all are killed and everything is deleted.
+//! Each gets a configuration file, a free port and a data directory below a temporary one; what it says goes to a log
+//! file, of which the end is printed when a test fails. Dropped, all are killed and everything is deleted.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::ffi::OsString;
@@ -81,10 +81,8 @@ impl Cluster {
         fs::write(cluster.path("cluster.toml"), shared).unwrap();
         for id in cluster.ids() {
             // Two arbiters, so that keys are pinned elsewhere than connections.
-            let own = format!(
-                "cluster = \"cluster.toml\"\nid = {id}\ndata_dir = \"data/node{id}\"\narbiters = 2\n[storage]\nsync = \"{}\"\n{}",
-                setup.sync, setup.own
-            );
+            let top = format!("cluster = \"cluster.toml\"\nid = {id}\ndata_dir = \"data/node{id}\"\narbiters = 2\n");
+            let own = format!("{top}[storage]\nsync = \"{}\"\n{}", setup.sync, setup.own);
             fs::write(cluster.config(id), own).unwrap();
         }
         cluster
@@ -163,8 +161,8 @@ impl Cluster {
         command
     }
 
-    /// Runs `kv-server` with a node's configuration and these arguments to its end, which must come by itself. Its exit code and all
-    /// that it said.
+    /// Runs `kv-server` with a node's configuration and these arguments to its end, which must come by itself. Its exit
+    /// code and all that it said.
     pub async fn run_to_its_end(&self, id: u32, arguments: &[&str]) -> (Option<i32>, String) {
         let path = self.path("refused.log");
         let log = File::create(&path).unwrap();
