@@ -49,7 +49,8 @@ node() {
         say "$colour" "$name" "$line"
     done
     status=$(cat "$run/$name.ended")
-    if [ -e "$run/stopping" ]; then
+    # Status 0 is an orderly stop that somebody asked for: Ctrl-C reaches a node before this script has run its trap.
+    if [ -e "$run/stopping" ] || [ "$status" -eq 0 ]; then
         say 0 cluster "$name has stopped"
     elif [ "$status" -gt 128 ]; then
         say 0 cluster "$name was killed (signal $((status - 128))); the others go on; 'make run${name#node}' in another terminal brings it back"
