@@ -39,7 +39,7 @@ pub async fn lost_by_each(cluster: &mut Cluster, acknowledged: &BTreeMap<String,
 #[tokio::test]
 async fn ten_thousand_acknowledged_writes_are_on_every_node() {
     let mut cluster = Cluster::start().await;
-    let acknowledged = write_everywhere(&cluster.client().await, 10_000).await;
+    let acknowledged = write_everywhere(&cluster.patient_client().await, 10_000).await;
     cluster.kill(&[1, 2, 3]);
 
     assert_eq!(lost_by_each(&mut cluster, &acknowledged).await, BTreeMap::from([(1, 0), (2, 0), (3, 0)]));

@@ -23,20 +23,17 @@ use crate::wait::until;
 const HANDSHAKE_TIMEOUT_MS: u64 = 1000;
 /// Who says nothing whole for so long is closed.
 const IDLE_TIMEOUT_MS: u64 = 1500;
-const CONNECTIONS_MAX: usize = 700;
 /// What a node's memory may grow by, allocator's slack included.
 const GROWTH_KB_MAX: u64 = 32 << 10;
 /// What it may ask the system for meanwhile, used or not: less than the gigabyte that a stranger announces.
 const ASKED_KB_MAX: u64 = 512 << 10;
 
 async fn one_node() -> Cluster {
-    let limits = [
-        format!("handshake_timeout_ms = {HANDSHAKE_TIMEOUT_MS}"),
-        format!("idle_timeout_ms = {IDLE_TIMEOUT_MS}"),
-        format!("connections_max = {CONNECTIONS_MAX}"),
-    ];
-    let own = format!("[limits]\n{}\n", limits.join("\n"));
-    Cluster::start_with(Setup { nodes: 1, own, ..Setup::default() }).await
+    one_node_with(&format!("handshake_timeout_ms = {HANDSHAKE_TIMEOUT_MS}\nidle_timeout_ms = {IDLE_TIMEOUT_MS}")).await
+}
+
+async fn one_node_with(limits: &str) -> Cluster {
+    Cluster::start_with(Setup { nodes: 1, own: format!("[limits]\n{limits}\n"), ..Setup::default() }).await
 }
 
 /// Does what is asked, then proves that the node's memory stayed where it was and that it still serves.
@@ -199,7 +196,8 @@ async fn half_open_and_slow_connections_are_closed_in_time() {
 
 #[tokio::test]
 async fn one_connection_too_many_is_told_so() {
-    let cluster = one_node().await;
+    const CONNECTIONS_MAX: usize = 50;
+    let cluster = one_node_with(&format!("connections_max = {CONNECTIONS_MAX}")).await;
     let mut welcome = vec![];
     let refusal = loop {
         match greet(cluster.address(1), &hello()).await {

@@ -24,7 +24,7 @@ async fn lost_with(sync: &'static str) -> Option<BTreeMap<u32, usize>> {
     let (root, shadow) = (cluster.root(), cluster.path("shadow"));
     cluster.environment = library.environment(&root, &shadow).unwrap().into();
     cluster.run_all().await;
-    let acknowledged = write_everywhere(&cluster.client().await, WRITES).await;
+    let acknowledged = write_everywhere(&cluster.patient_client().await, WRITES).await;
     cluster.kill(&[1, 2, 3]);
     powerloss::cut(&root, &shadow).expect("nothing that the library cannot follow");
     Some(lost_by_each(&mut cluster, &acknowledged).await)

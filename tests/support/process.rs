@@ -176,6 +176,13 @@ impl Cluster {
         Client::connect(self.addresses.values()).await.unwrap()
     }
 
+    /// A client that takes no slowness of a busy machine for the death of a node.
+    pub async fn patient_client(&self) -> Client {
+        let patience = Duration::from_secs(60);
+        let builder = Client::builder().servers(self.addresses.values()).timeout(patience).dead_after(patience);
+        builder.connect().await.unwrap()
+    }
+
     /// Waits until all nodes that run have links to each other, and know that the others are down.
     pub async fn wait_until_linked(&mut self) {
         let awake = self.running.keys().filter(|id| !self.paused.contains(id));
