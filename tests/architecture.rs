@@ -85,7 +85,7 @@ const RULES: [Rule; 9] = [
     },
     Rule {
         part: "client",
-        parts: &["core", "wire"],
+        parts: &["core", "mutant", "mutants", "wire"],
         except: &[],
         packages: Packages::Only(&[
             "bytes",

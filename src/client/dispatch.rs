@@ -13,7 +13,7 @@ use crate::core::request::{Answer, Request};
 use crate::wire::report::{Inspect, Inspection};
 
 /// A read that has waited so long, or half its time, also asks another node.
-const HEDGE_AFTER: Duration = Duration::from_secs(1);
+const HEDGE_AFTER: Duration = Duration::from_millis(200);
 /// A request waits this part of the connect timeout for a first connection while other nodes could be asked.
 const PATIENCE: u32 = 4;
 /// Pause before all nodes are tried again; it grows with each round.

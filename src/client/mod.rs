@@ -39,7 +39,7 @@
 //!
 //! A refused or broken connection turns requests to other nodes at once. A node that is stopped, or behind a network
 //! that swallows everything, is told by its silence: as long as it owes answers it is pinged, and after a second without a sign of life
-//! ([`Builder::dead_after`]) its connection is closed. A read that waits for a second on a node that does answer pings is also
+//! ([`Builder::dead_after`]) its connection is closed. A read that waits for 200 ms on a node that does answer pings is also
 //! sent to another one.
 //!
 //! What it does not do: it keeps no cache, resolves no conflict, and promises no order between requests that are in flight together.

@@ -23,8 +23,10 @@ pub struct NodeLimits {
     pub connection_calls_max: u32,
     /// Messages waiting to be sent to one peer. Beyond: the peer counts as not answering for what would come next.
     pub link_queue_max: u32,
-    /// Bytes waiting to be sent on one link. Beyond: as for `link_queue_max`; a client's connection is closed, for it does not read.
+    /// Bytes waiting to be sent on one link. Beyond: as for `link_queue_max`; a client that does not read its answers is not listened to.
     pub link_queue_bytes_max: u64,
+    /// Bytes waiting to be written to the disk. Beyond: the replica refuses, and the write goes to others if it may.
+    pub disk_queue_bytes_max: u64,
     /// Bytes of one frame. Beyond: the connection is closed; a longer message travels in several frames.
     pub frame_bytes_max: u32,
     /// Bytes of one message over all its frames: what a connection can make a node hold. Beyond: the connection is closed.
@@ -45,6 +47,7 @@ impl Default for NodeLimits {
             connection_calls_max: 1000,
             link_queue_max: 10_000,
             link_queue_bytes_max: 64 << 20,
+            disk_queue_bytes_max: 256 << 20,
             frame_bytes_max,
             message_bytes_max,
             idle_timeout_ms: 300_000,
@@ -70,6 +73,7 @@ impl NodeLimits {
         table.number("frame_bytes_max", &mut self.frame_bytes_max, 1024..=BYTES_MAX, bytes);
         table.number("message_bytes_max", &mut self.message_bytes_max, 1024..=BYTES_MAX, bytes);
         table.number("link_queue_bytes_max", &mut self.link_queue_bytes_max, 1024..=1 << 40, bytes);
+        table.number("disk_queue_bytes_max", &mut self.disk_queue_bytes_max, 1024..=1 << 40, bytes);
 
         table.number("siblings_max", &mut object.siblings_max, 1..=1_000_000, "a number of siblings");
         table.number("context_entries_max", &mut object.context_entries_max, 1..=1_000_000, "a number of actors");
@@ -91,6 +95,7 @@ impl NodeLimits {
             ("limits.value_bytes_max", value, "limits.object_bytes_max", object),
             ("limits.object_bytes_max", object, "limits.message_bytes_max", message),
             ("limits.object_bytes_max", object, "limits.link_queue_bytes_max", self.link_queue_bytes_max),
+            ("limits.object_bytes_max", object, "limits.disk_queue_bytes_max", self.disk_queue_bytes_max),
             ("limits.frame_bytes_max", frame, "limits.message_bytes_max", message),
             ("limits.connection_calls_max", one, "limits.calls_in_flight_max", all),
         ] {

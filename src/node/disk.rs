@@ -8,13 +8,14 @@
 //! The [`Gate`] tells everybody whether this store takes writes. It closes for good at the first failed write or sync (what
 //! the disk then holds is not known until it is read again, at a restart), and for as long as the disk is nearly full.
 
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::mpsc::{Receiver, RecvTimeoutError, Sender, channel};
 use std::sync::{Arc, Mutex, OnceLock};
 use std::thread::JoinHandle;
 use std::time::Duration;
 
 use actix::Recipient;
+use bytes::Bytes;
 use tokio::sync::Notify;
 
 use super::env::{Env, Purpose, now};
@@ -22,7 +23,7 @@ use super::replica::messages::{Flushed, Unwritten};
 use super::stats::{Counter, Latency, Stats};
 use crate::config::{StorageConfig, SyncPolicy};
 use crate::mutant;
-use crate::storage::{Batch, Engine, StorageError};
+use crate::storage::{Batch, Engine, Space, StorageError};
 
 /// Numbers the batches of one replica, in order.
 pub type Ticket = u64;
@@ -82,10 +83,12 @@ struct Job {
     since: super::env::Moment,
 }
 
-/// A replica's end of the queue. What waits in it is bounded by what the replicas admit.
+/// A replica's end of the queue. What waits in it is bounded: a replica that finds too much of it waiting refuses.
 #[derive(Clone)]
 pub struct Disk {
     queue: Queue,
+    /// Bytes submitted and not told of yet.
+    waiting: Arc<AtomicUsize>,
     thread: Arc<Mutex<Option<JoinHandle<()>>>>,
 }
 
@@ -93,6 +96,13 @@ pub struct Disk {
 enum Queue {
     Thread(Sender<ToThread>),
     Task(Arc<(Mutex<Vec<Job>>, Notify)>),
+}
+
+impl Job {
+    fn bytes(&self) -> usize {
+        let bytes = |(_, key, value): &(Space, Bytes, Option<Bytes>)| key.len() + value.as_ref().map_or(0, Bytes::len);
+        self.batch.changes.iter().map(bytes).sum()
+    }
 }
 
 /// How a disk's free bytes are found out; `None` where there is no disk.
@@ -107,8 +117,9 @@ impl Disk {
         free_space: FreeSpace,
         stats: Arc<Stats>,
     ) -> (Disk, Arc<Gate>) {
-        let gate = Arc::new(Gate::default());
+        let (gate, waiting) = (Arc::new(Gate::default()), Arc::new(AtomicUsize::new(0)));
         let writer = Writer {
+            waiting: waiting.clone(),
             engine,
             policy: config.sync,
             interval: Duration::from_millis(config.sync_interval_ms),
@@ -123,16 +134,17 @@ impl Disk {
                 .spawn(move || writer.run(receiver))
                 .expect("the operating system gives a thread");
             let thread = Arc::new(Mutex::new(Some(thread)));
-            return (Disk { queue: Queue::Thread(sender), thread }, gate);
+            return (Disk { queue: Queue::Thread(sender), waiting, thread }, gate);
         }
         let queue = Arc::new((Mutex::new(vec![]), Notify::new()));
         actix_rt::spawn(writer.run_simulated(queue.clone(), env.clone()));
-        (Disk { queue: Queue::Task(queue), thread: Arc::default() }, gate)
+        (Disk { queue: Queue::Task(queue), waiting, thread: Arc::default() }, gate)
     }
 
     /// Submits a batch. `replica` is told once everything up to `ticket` is as durable as the policy makes it.
     pub fn submit(&self, replica: Recipient<Flushed>, ticket: Ticket, batch: Batch) {
         let job = Job { replica, ticket, batch, since: now() };
+        self.waiting.fetch_add(job.bytes(), Ordering::Relaxed);
         match &self.queue {
             // After the end nobody waits for an answer.
             Queue::Thread(sender) => drop(sender.send(ToThread::Write(job))),
@@ -141,6 +153,11 @@ impl Disk {
                 queue.1.notify_one();
             }
         }
+    }
+
+    /// Bytes submitted and not told of yet.
+    pub fn waiting_bytes(&self) -> usize {
+        self.waiting.load(Ordering::Relaxed)
     }
 
     /// Waits until everything submitted is written, and synced unless the policy is never to. Blocks; the last thing a node does.
@@ -157,6 +174,7 @@ impl Disk {
 
 struct Writer {
     engine: Arc<dyn Engine>,
+    waiting: Arc<AtomicUsize>,
     policy: SyncPolicy,
     interval: Duration,
     space: (FreeSpace, u64),
@@ -260,6 +278,7 @@ impl Writer {
         let unwritten = self.gate.failed.get().map(lasting).or(unwritten);
         for job in jobs {
             self.stats.measure(Latency::Disk, job.since.elapsed());
+            self.waiting.fetch_sub(job.bytes(), Ordering::Relaxed);
             let result = unwritten.clone().map_or(Ok(()), Err);
             job.replica.do_send(Flushed { ticket: job.ticket, result });
         }

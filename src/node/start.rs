@@ -106,7 +106,7 @@ impl Node {
             disk: disk.clone(),
             gate: gate.clone(),
             ring: ring.clone(),
-            limits: config.node.limits.object.clone(),
+            limits: config.node.limits.clone(),
             hints: hints.clone(),
             stats: stats.clone(),
             env: env.clone(),

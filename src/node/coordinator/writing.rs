@@ -48,7 +48,7 @@ impl Coordinator {
         });
         let id = self.table.number();
         let (key, arbiter) = (head.key.clone(), self.arbiter_of(view.ring.partition_of(&head.key)));
-        turn.local(arbiter, ReplicaCall::Mint { id, key, write: Box::new(write), hint });
+        turn.local(arbiter, ReplicaCall::Mint { id, key, write: Box::new(write), hint, expires: head.deadline });
         let kind = OperationKind::Write { machine, minted: None, object: Bytes::new() };
         self.table.insert(id, Operation { head, kind });
         Ok(id)
@@ -103,7 +103,8 @@ impl Coordinator {
 
     fn must_forward(&self, order: &[StoreId], sizes: QuorumSizes, others: &[StoreId]) -> bool {
         let owns = order.iter().take(sizes.n as usize).any(|&store| store == self.parts.store);
-        !others.is_empty() && !(owns && self.parts.gate.is_open())
+        let may_mint = owns && self.parts.gate.is_open();
+        !may_mint && !others.is_empty()
     }
 
     fn forward(
@@ -176,7 +177,7 @@ impl Coordinator {
         let Some(Operation { kind: OperationKind::Write { machine, .. }, .. }) = self.table.get(id) else { return };
         let actions = match result {
             Ok(()) => machine.on_stored(by),
-            Err(_) if by == own && !machine.is_minted() => return self.not_minted(id),
+            Err(error) if by == own && !machine.is_minted() => return self.not_minted(id, &error),
             Err(error) => {
                 log::debug!("write {id}: store {by:?}: {error}");
                 machine.on_failed(by, &live)
@@ -186,8 +187,8 @@ impl Coordinator {
     }
 
     /// This replica could not mint; there is no dot, so whoever asked may safely ask another node.
-    fn not_minted(&mut self, id: u64) {
-        let reason = self.parts.gate.closed().unwrap_or_else(|| "its replica cannot be read".into());
+    fn not_minted(&mut self, id: u64, error: &ReplicaError) {
+        let reason = error.to_string();
         let node = self.parts.ring.load().ring.node_of(self.parts.store);
         self.finish(id, Err(Failure::Unavailable { node, reason }));
     }

@@ -42,6 +42,8 @@ pub enum ReplicaCall {
         write: Box<Write>,
         /// The owner that this store stands in for.
         hint: Option<StoreId>,
+        /// When it is too late to begin.
+        expires: Moment,
     },
     /// Merge an object into what is here. Answered by `Stored` when the result is durable.
     Store {

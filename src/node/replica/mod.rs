@@ -25,8 +25,8 @@ use super::disk::{Disk, Gate, Ticket};
 use super::env::{Env, Purpose};
 use super::stats::{Counter, Stats};
 use super::view::SharedRing;
+use crate::config::NodeLimits;
 use crate::core::id::StoreId;
-use crate::core::limits::Limits;
 use crate::core::version::mint::Life;
 use crate::mutant;
 use crate::storage::{Batch, Engine};
@@ -47,8 +47,8 @@ pub struct ReplicaParts {
     pub gate: Arc<Gate>,
     /// The ring.
     pub ring: SharedRing,
-    /// Limits on keys.
-    pub limits: Limits,
+    /// Limits, of keys and of what waits for the disk.
+    pub limits: NodeLimits,
     /// How many hints it holds.
     pub hints: Arc<HintGauge>,
     /// What it counts.
@@ -56,6 +56,9 @@ pub struct ReplicaParts {
     /// Its surroundings.
     pub env: Env,
 }
+
+/// What is to be said, and to whom, once a ticket is durable.
+type Acknowledgements = Vec<(Arc<dyn ReplicaSink>, ReplicaReply)>;
 
 /// The actor.
 pub struct Replica {
@@ -66,8 +69,7 @@ pub struct Replica {
     pending: Pending,
     pending_hints: Pending,
     ticket: Ticket,
-    /// Acknowledgements that wait for their ticket.
-    waiting: BTreeMap<Ticket, Vec<(Arc<dyn ReplicaSink>, ReplicaReply)>>,
+    waiting: BTreeMap<Ticket, Acknowledgements>,
 }
 
 impl Replica {
@@ -93,7 +95,9 @@ impl Replica {
         for call in batch.calls {
             let id = call.id();
             let outcome = match call {
-                ReplicaCall::Mint { id, key, write, hint } => self.mint(&mut turn, id, key, *write, hint),
+                ReplicaCall::Mint { id, key, write, hint, expires } => {
+                    self.mint(&mut turn, id, key, *write, hint, expires)
+                }
                 ReplicaCall::Store { id, key, object, hint, expires } => {
                     self.store(&mut turn, id, key, object, hint, expires)
                 }

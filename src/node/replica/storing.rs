@@ -21,11 +21,20 @@ use crate::wire::message::{self, Examined, ReplicaError};
 type Outcome = Result<(), ReplicaError>;
 
 impl Replica {
-    pub(super) fn mint(&mut self, turn: &mut Turn, id: u64, key: Key, write: Write, hint: Option<StoreId>) -> Outcome {
+    pub(super) fn mint(
+        &mut self,
+        turn: &mut Turn,
+        id: u64,
+        key: Key,
+        write: Write,
+        hint: Option<StoreId>,
+        expires: Moment,
+    ) -> Outcome {
+        self.check_time(expires)?;
         self.check_gate()?;
         let place = self.place(&key);
         let (newest, _) = self.newest(&place.stored)?;
-        let minted = match decode(&newest)?.mint(write, &mut self.life, &self.parts.limits) {
+        let minted = match decode(&newest)?.mint(write, &mut self.life, &self.parts.limits.object) {
             Ok(minted) => minted,
             Err(failure) => {
                 turn.now.push(ReplicaReply::Refused { id, failure });
@@ -149,6 +158,9 @@ impl Replica {
     }
 
     fn check_gate(&self) -> Outcome {
+        if self.parts.disk.waiting_bytes() as u64 >= self.parts.limits.disk_queue_bytes_max {
+            return Err(ReplicaError::Overloaded("limits.disk_queue_bytes_max".into()));
+        }
         self.parts.gate.closed().map_or(Ok(()), |reason| Err(ReplicaError::ReadOnly(reason)))
     }
 
