@@ -44,6 +44,11 @@ pub trait Answers: Send + Sync {
 #[rtype(result = "()")]
 pub struct LocalReplies(pub Vec<ReplicaReply>);
 
+/// From itself, behind whatever is in the mailbox: send what was gathered.
+#[derive(Message)]
+#[rtype(result = "()")]
+pub(super) struct Flush;
+
 /// How quick are the others?
 #[derive(Message)]
 #[rtype(result = "Vec<(StoreId, u64, u64)>")]

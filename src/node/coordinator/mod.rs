@@ -1,9 +1,9 @@
 //! The Coordinator: operations in flight.
 //!
 //! One per arbiter; a connection's calls all go to the one of its arbiter. Each operation is an entry in a [`table`] with a small
-//! machine of [`crate::core::quorum`] in it. A message (calls, replies, a broken link, a due alarm) is handled to its end
-//! without waiting: the machines say what to do, [`turn`] gathers it and sends one batch per destination. No future waits
-//! for a reply, so ten thousand operations cost a table and one timer.
+//! machine of [`crate::core::quorum`] in it. A message (calls, replies, a broken link, a due alarm) is handled without waiting:
+//! the machines say what to do, [`turn`] gathers it over all messages that are in the mailbox and sends one batch per
+//! destination. No future waits for a reply, so ten thousand operations cost a table and one timer.
 //!
 //! [`reading`] and [`writing`] start operations and translate a machine's actions; this file routes events to them.
 
@@ -19,7 +19,7 @@ use std::sync::Arc;
 use actix::prelude::*;
 
 use self::latency::Latencies;
-use self::messages::{Call, Calls, Drain, LocalReplies, ReportLatencies};
+use self::messages::{Call, Calls, Drain, Flush, LocalReplies, ReportLatencies};
 use self::table::{Alarm, Asker, Head, OperationKind, Table};
 use self::turn::Turn;
 use super::connection_pool::ConnectionPool;
@@ -68,6 +68,8 @@ pub struct Coordinator {
     table: Table,
     latencies: Latencies,
     repairs: reading::RepairBudget,
+    /// What the messages handled since the last flush lead to.
+    gathered: Turn,
     timer: Option<(Moment, SpawnHandle)>,
     /// Told when the last operation is answered.
     drained: Option<tokio::sync::oneshot::Sender<()>>,
@@ -99,19 +101,25 @@ impl Coordinator {
             table: Table::default(),
             latencies: Latencies::default(),
             repairs,
+            gathered: Turn::default(),
             timer: None,
             drained: None,
         }
     }
 
-    /// Handles one message to its end: first what is overdue, then `work`, then everything that follows is sent.
+    /// Handles one message: first what is overdue, then `work`. What follows is sent once the mailbox is empty, so that messages
+    /// that came together lead to one batch.
     fn turn(&mut self, ctx: &mut Context<Self>, work: impl FnOnce(&mut Self, &mut Turn)) {
-        let mut turn = Turn::default();
+        let mut turn = std::mem::take(&mut self.gathered);
+        let is_first = turn.is_empty();
         while let Some((id, alarm)) = self.table.due(now()) {
             self.ring_alarm(&mut turn, id, alarm);
         }
         work(self, &mut turn);
-        turn.flush(&self.replicas, &self.sink, &self.pool);
+        if is_first && !turn.is_empty() {
+            ctx.notify(Flush);
+        }
+        self.gathered = turn;
         self.wind(ctx);
         if self.drained.is_some() && self.table.unanswered() == 0 {
             self.drained.take().map(|done| done.send(()));
@@ -329,6 +337,14 @@ impl Handler<PeerEvent> for Coordinator {
             }
             PeerEvent::Lost { from } => this.on_lost(turn, from),
         });
+    }
+}
+
+impl Handler<Flush> for Coordinator {
+    type Result = ();
+
+    fn handle(&mut self, _: Flush, _: &mut Context<Self>) {
+        std::mem::take(&mut self.gathered).flush(&self.replicas, &self.sink, &self.pool);
     }
 }
 

@@ -1,4 +1,4 @@
-//! What one message to the Coordinator leads to: gathered, then sent as one batch per destination.
+//! What the messages to the Coordinator lead to: gathered, then sent as one batch per destination.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -28,6 +28,11 @@ impl Turn {
     /// For another node.
     pub fn remote(&mut self, to: StoreId, message: ToReplica) {
         self.remote.entry(to).or_default().push(message);
+    }
+
+    /// Whether there is nothing to send.
+    pub fn is_empty(&self) -> bool {
+        self.local.is_empty() && self.remote.is_empty()
     }
 
     /// Sends everything.
