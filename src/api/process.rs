@@ -102,7 +102,7 @@ fn open(config: &Config) -> Result<(Store, Opened), StorageError> {
         engine: settings.engine.to_string(),
     };
     let fjall =
-        storage::fjall::Settings { cache_bytes: settings.cache_bytes, reserve_bytes: settings.disk_free_bytes_min };
+        storage::fjall::Settings { cache_bytes: settings.blocks_bytes(), reserve_bytes: settings.disk_free_bytes_min };
     let opened = storage::open::open(&config.node.data_dir, &expected, &fjall)?;
     if opened.discarded_bytes > 0 {
         log::warn!(

@@ -13,10 +13,22 @@ pub struct StorageConfig {
     pub sync: SyncPolicy,
     /// Milliseconds between syncs with [`SyncPolicy::Interval`]; means nothing otherwise.
     pub sync_interval_ms: u64,
-    /// Bytes of memory for blocks that were read from disk.
+    /// Bytes of memory for what was read or written lately: half of it for records, half for blocks of the engine's files.
     pub cache_bytes: u64,
     /// With fewer bytes free on its disk the replica takes no writes, so that fallbacks do; reads go on.
     pub disk_free_bytes_min: u64,
+}
+
+impl StorageConfig {
+    /// The part of `cache_bytes` that is for records.
+    pub fn records_bytes(&self) -> u64 {
+        self.cache_bytes / 2
+    }
+
+    /// The part of `cache_bytes` that is for blocks.
+    pub fn blocks_bytes(&self) -> u64 {
+        self.cache_bytes - self.records_bytes()
+    }
 }
 
 /// What keeps a node's bytes.

@@ -107,6 +107,7 @@ impl Node {
             gate: gate.clone(),
             ring: ring.clone(),
             limits: config.node.limits.clone(),
+            recent_bytes_max: config.node.storage.records_bytes() as usize / env.arbiters(),
             hints: hints.clone(),
             stats: stats.clone(),
             env: env.clone(),

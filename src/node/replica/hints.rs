@@ -141,7 +141,7 @@ impl Replica {
         Ok(())
     }
 
-    fn held(&self, stored: &Bytes) -> Result<Held, ReplicaError> {
+    fn held(&mut self, stored: &Bytes) -> Result<Held, ReplicaError> {
         let Some((partition, key)) = Key::from_stored(stored) else { return Ok(Held::Gone) };
         if partition.0 as usize % self.parts.env.arbiters() != self.arbiter {
             return Ok(Held::Elsewhere);

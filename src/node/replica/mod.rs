@@ -10,6 +10,7 @@
 mod hints;
 pub mod messages;
 mod pending;
+mod recent;
 mod storing;
 
 use std::collections::BTreeMap;
@@ -21,6 +22,7 @@ use rand::rngs::StdRng;
 
 use self::messages::{Flushed, Halt, ReplicaBatch, ReplicaCall, ReplicaReply, ReplicaSink, Unwritten};
 use self::pending::Pending;
+use self::recent::Recent;
 use super::disk::{Disk, Gate, Ticket};
 use super::env::{Env, Purpose};
 use super::stats::{Counter, Stats};
@@ -49,6 +51,8 @@ pub struct ReplicaParts {
     pub ring: SharedRing,
     /// Limits, of keys and of what waits for the disk.
     pub limits: NodeLimits,
+    /// Bytes of records that it remembers.
+    pub recent_bytes_max: usize,
     /// How many hints it holds.
     pub hints: Arc<HintGauge>,
     /// What it counts.
@@ -68,6 +72,7 @@ pub struct Replica {
     life: Life,
     pending: Pending,
     pending_hints: Pending,
+    recent: Recent,
     ticket: Ticket,
     waiting: BTreeMap<Ticket, Acknowledgements>,
 }
@@ -77,6 +82,7 @@ impl Replica {
     pub fn new(parts: ReplicaParts, arbiter: usize) -> Replica {
         let mut rng = parts.env.rng(arbiter as u64, Purpose::Incarnation);
         let life = Life::begin(incarnation(&parts, &mut rng));
+        let recent = Recent::new(parts.recent_bytes_max);
         Replica {
             parts,
             arbiter,
@@ -84,6 +90,7 @@ impl Replica {
             life,
             pending: Pending::default(),
             pending_hints: Pending::default(),
+            recent,
             ticket: 0,
             waiting: BTreeMap::new(),
         }
@@ -130,13 +137,15 @@ impl Replica {
             self.life = Life::begin(incarnation(&self.parts, &mut self.rng));
             self.pending.failed(flushed.ticket, *engine_shows_it);
             self.pending_hints.failed(flushed.ticket, *engine_shows_it);
+            self.recent.clear();
             self.release(flushed.ticket, |reply| {
                 ReplicaReply::failed(reply.id(), ReplicaError::ReadOnly(reason.clone()))
             });
             return;
         }
-        self.pending.flushed(flushed.ticket);
-        self.pending_hints.flushed(flushed.ticket);
+        let recent = &mut self.recent;
+        self.pending.flushed(flushed.ticket, |key, record| recent.put(key.clone(), record.clone()));
+        self.pending_hints.flushed(flushed.ticket, |_, _| {});
         self.release(flushed.ticket, |reply| reply);
     }
 

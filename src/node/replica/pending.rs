@@ -51,22 +51,25 @@ impl Pending {
         }
     }
 
-    /// Everything up to `ticket` is durable.
-    pub fn flushed(&mut self, ticket: Ticket) {
-        self.settle(ticket, true, |entry, record| entry.durable = record);
+    /// Everything up to `ticket` is durable; `note` is told of each.
+    pub fn flushed(&mut self, ticket: Ticket, mut note: impl FnMut(&Bytes, &Stored)) {
+        self.settle(ticket, true, |key, entry, record| {
+            note(key, &record);
+            entry.durable = record;
+        });
     }
 
     /// Nothing of what `ticket` wrote is durable. Later writes of the same keys stand: they hold all that was merged before
     /// them. If the engine may show the failed write all the same, what is durable of its keys stays here, for reads.
     pub fn failed(&mut self, ticket: Ticket, engine_shows_it: bool) {
-        self.settle(ticket, !engine_shows_it, |_, _| {});
+        self.settle(ticket, !engine_shows_it, |_, _, _| {});
     }
 
-    fn settle(&mut self, ticket: Ticket, engine_is_right: bool, each: impl Fn(&mut Entry, Stored)) {
+    fn settle(&mut self, ticket: Ticket, engine_is_right: bool, mut each: impl FnMut(&Bytes, &mut Entry, Stored)) {
         while let Some((_, key)) = self.tickets.pop_front_if(|(t, _)| *t <= ticket) {
             let Some(entry) = self.entries.get_mut(&key) else { continue };
             while let Some((_, record)) = entry.writes.pop_front_if(|(t, _)| *t <= ticket) {
-                each(entry, record);
+                each(&key, entry, record);
             }
             if entry.writes.is_empty() && engine_is_right {
                 self.entries.remove(&key);
@@ -91,9 +94,9 @@ mod tests {
         pending.push(2, key, record("two"), || panic!("the engine is asked once"));
         assert_eq!(pending.durable(b"k"), Some(&record("zero")));
         assert_eq!(pending.newest(b"k"), Some((2, &record("two"))));
-        pending.flushed(1);
+        pending.flushed(1, |_, _| {});
         assert_eq!(pending.durable(b"k"), Some(&record("one")));
-        pending.flushed(2);
+        pending.flushed(2, |_, _| {});
         assert_eq!(pending.durable(b"k"), None);
         assert!(pending.tickets.is_empty());
     }
@@ -104,7 +107,7 @@ mod tests {
         pending.push(1, Bytes::from_static(b"k"), record("one"), || None);
         pending.push(1, Bytes::from_static(b"k"), record("two"), || None);
         assert_eq!(pending.newest(b"k"), Some((1, &record("two"))));
-        pending.flushed(1);
+        pending.flushed(1, |_, _| {});
         assert_eq!(pending.newest(b"k"), None);
     }
 

@@ -138,19 +138,25 @@ impl Replica {
     }
 
     /// The newest record of a key, and the ticket that makes it durable if it is not yet.
-    pub(super) fn newest(&self, stored: &Bytes) -> Result<(Stored, Option<Ticket>), ReplicaError> {
+    pub(super) fn newest(&mut self, stored: &Bytes) -> Result<(Stored, Option<Ticket>), ReplicaError> {
         match self.pending.newest(stored) {
             Some((ticket, record)) => Ok((record.clone(), Some(ticket))),
-            None => Ok((self.parts.engine.get(Space::Objects, stored).map_err(unreadable)?, None)),
+            None => Ok((self.stored(stored)?, None)),
         }
     }
 
-    pub(super) fn durable_object(&self, stored: &Bytes) -> Result<Option<Bytes>, ReplicaError> {
+    pub(super) fn durable_object(&mut self, stored: &Bytes) -> Result<Option<Bytes>, ReplicaError> {
         let record = match self.pending.durable(stored) {
             Some(durable) => durable.clone(),
-            None => self.parts.engine.get(Space::Objects, stored).map_err(unreadable)?,
+            None => self.stored(stored)?,
         };
         record.map(|record| Record::split(&record).map(|(_, object)| object)).transpose().map_err(malformed)
+    }
+
+    /// The record of a key that is not in flight.
+    fn stored(&mut self, stored: &Bytes) -> Result<Stored, ReplicaError> {
+        let engine = &self.parts.engine;
+        self.recent.get(stored, || engine.get(Space::Objects, stored).map_err(unreadable))
     }
 
     fn conflict(&self, key: &Key) -> Conflict {
