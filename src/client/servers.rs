@@ -1,6 +1,7 @@
 //! Lists of servers as people write them.
 
 use crate::core::id::NodeId;
+use crate::wire::servers::{BadAddress, split_address};
 
 /// One server of a list: `host:port`, or with the node's number before it, `1|host:port`.
 #[derive(Clone, PartialEq, Eq, Debug)]
@@ -13,12 +14,13 @@ pub struct Server {
 
 /// A list of servers that cannot be read.
 #[derive(Clone, PartialEq, Eq, Debug, thiserror::Error)]
-#[error("'{entry}' in the list of servers {problem}; write host:port,host:port or 1|host:port,2|host:port")]
-pub struct BadServers {
-    /// The entry.
-    pub entry: String,
-    /// What is wrong with it.
-    pub problem: &'static str,
+pub enum BadServers {
+    /// Something else than a node's number before the bar.
+    #[error("'{0}' in the list of servers has no number from 1 before its bar; write 1|host:port,2|host:port")]
+    Number(String),
+    /// An address that is malformed.
+    #[error("in the list of servers {0}")]
+    Address(#[from] BadAddress),
 }
 
 /// Reads `1|host:port,2|host:port` or `host:port,host:port`.
@@ -27,22 +29,15 @@ pub fn parse(list: &str) -> Result<Vec<Server>, BadServers> {
 }
 
 fn parse_one(entry: &str) -> Result<Server, BadServers> {
-    let bad = |problem| BadServers { entry: entry.into(), problem };
     let (node, address) = match entry.split_once('|') {
         None => (None, entry),
         Some((number, address)) => {
-            let number = number.trim().parse().ok().filter(|n| *n > 0).ok_or_else(|| bad("has no number above 0"))?;
-            (Some(NodeId(number)), address.trim())
+            let number = number.trim().parse().ok().filter(|n| *n > 0);
+            (Some(NodeId(number.ok_or_else(|| BadServers::Number(entry.into()))?)), address.trim())
         }
     };
-    let (host, port) = address.rsplit_once(':').ok_or_else(|| bad("has no port"))?;
-    if host.is_empty() {
-        return Err(bad("has no host"));
-    }
-    match port.parse::<u16>() {
-        Ok(port) if port > 0 => Ok(Server { node, address: address.into() }),
-        _ => Err(bad("has no port from 1 to 65535")),
-    }
+    split_address(address)?;
+    Ok(Server { node, address: address.into() })
 }
 
 #[cfg(test)]
@@ -64,13 +59,13 @@ mod tests {
 
     #[test]
     fn what_is_wrong_is_named() {
-        let problem = |list| parse(list).unwrap_err().problem;
-        assert_eq!(problem("localhost"), "has no port");
-        assert_eq!(problem("localhost:8000,"), "has no port");
-        assert_eq!(problem(":8000"), "has no host");
-        assert_eq!(problem("localhost:0"), "has no port from 1 to 65535");
-        assert_eq!(problem("localhost:http"), "has no port from 1 to 65535");
-        assert_eq!(problem("0|localhost:8000"), "has no number above 0");
-        assert_eq!(problem("a|localhost:8000"), "has no number above 0");
+        let problem = |list| parse(list).unwrap_err().to_string();
+        assert_eq!(
+            problem("localhost:8000,localhost"),
+            "in the list of servers 'localhost' has no port; give host:port, for example 127.0.0.1:8000"
+        );
+        for number in ["0|localhost:8000", "a|localhost:8000"] {
+            assert_eq!(parse(number), Err(BadServers::Number(number.into())));
+        }
     }
 }

@@ -1,6 +1,6 @@
 //! The ConnectionPool: one multiplexed link to each other node, per arbiter.
 //!
-//! A link is a task of its own ([`link`]): it dials, greets, writes what its outbox holds, passes replies on in the batches in which
+//! A link is a task of its own (`link`): it dials, greets, writes what its outbox holds, passes replies on in the batches in which
 //! they came, sends heartbeats, and dials again with growing, jittered pauses. The pool keeps the outboxes, follows the ring,
 //! and publishes who is reachable. What cannot be sent is refused at once, so that a coordinator turns to somebody
 //! else without waiting.

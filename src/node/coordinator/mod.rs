@@ -1,12 +1,14 @@
 //! The Coordinator: operations in flight.
 //!
-//! One per arbiter; a connection's calls all go to the one of its arbiter. Each operation is an entry in a [`table`] with a small
+//! One per arbiter; a connection's calls all go to the one of its arbiter. Each operation is an entry in a `table` with a small
 //! machine of [`crate::core::quorum`] in it. A message (calls, replies, a broken link, a due alarm) is handled without waiting:
-//! the machines say what to do, [`turn`] gathers it over all messages that are in the mailbox and sends one batch per
+//! the machines say what to do, `turn` gathers it over all messages that are in the mailbox and sends one batch per
 //! destination. No future waits for a reply, so ten thousand operations cost a table and one timer.
 //!
-//! [`reading`] and [`writing`] start operations and translate a machine's actions; this file routes events to them.
+//! `reading` and `writing` start operations and translate a machine's actions; `handlers` says which message leads where;
+//! this file routes events to them.
 
+mod handlers;
 mod latency;
 pub mod messages;
 mod reading;
@@ -19,11 +21,10 @@ use std::sync::Arc;
 use actix::prelude::*;
 
 use self::latency::Latencies;
-use self::messages::{Call, Calls, Drain, Flush, LocalReplies, ReportLatencies};
+use self::messages::{Call, Flush, LocalReplies};
 use self::table::{Alarm, Asker, Head, OperationKind, Table};
 use self::turn::Turn;
 use super::connection_pool::ConnectionPool;
-use super::connection_pool::messages::PeerEvent;
 use super::disk::Gate;
 use super::env::{Env, Moment, now};
 use super::replica::Replica;
@@ -302,68 +303,4 @@ fn failure(view: &RingView, kind: Kind, short: Shortfall, waited: std::time::Dur
         return Failure::Timeout { kind, needed, got, waiting_for: missing, after_ms, applied };
     }
     Failure::QuorumNotMet { kind, needed, got, primaries_needed, primaries_got, missing, applied }
-}
-
-impl Actor for Coordinator {
-    type Context = Context<Self>;
-}
-
-impl Handler<Calls> for Coordinator {
-    type Result = ();
-
-    fn handle(&mut self, calls: Calls, ctx: &mut Context<Self>) {
-        self.turn(ctx, |this, turn| calls.0.into_iter().for_each(|call| this.begin(turn, call)));
-    }
-}
-
-impl Handler<LocalReplies> for Coordinator {
-    type Result = ();
-
-    fn handle(&mut self, replies: LocalReplies, ctx: &mut Context<Self>) {
-        self.turn(ctx, |this, turn| replies.0.into_iter().for_each(|reply| this.on_local(turn, reply)));
-    }
-}
-
-impl Handler<PeerEvent> for Coordinator {
-    type Result = ();
-
-    fn handle(&mut self, event: PeerEvent, ctx: &mut Context<Self>) {
-        self.turn(ctx, |this, turn| match event {
-            PeerEvent::Replies { from, replies } => {
-                replies.into_iter().for_each(|reply| this.on_peer(turn, from, reply));
-            }
-            PeerEvent::Refused { from, refused } => {
-                refused.into_iter().for_each(|(id, error)| this.on_refused(turn, id, from, error));
-            }
-            PeerEvent::Lost { from } => this.on_lost(turn, from),
-        });
-    }
-}
-
-impl Handler<Flush> for Coordinator {
-    type Result = ();
-
-    fn handle(&mut self, _: Flush, _: &mut Context<Self>) {
-        std::mem::take(&mut self.gathered).flush(&self.replicas, &self.sink, &self.pool);
-    }
-}
-
-impl Handler<ReportLatencies> for Coordinator {
-    type Result = MessageResult<ReportLatencies>;
-
-    fn handle(&mut self, _: ReportLatencies, _: &mut Context<Self>) -> Self::Result {
-        MessageResult(self.latencies.report())
-    }
-}
-
-impl Handler<Drain> for Coordinator {
-    type Result = ResponseFuture<()>;
-
-    fn handle(&mut self, _: Drain, ctx: &mut Context<Self>) -> Self::Result {
-        let (done, drained) = tokio::sync::oneshot::channel();
-        self.drained = Some(done);
-        self.turn(ctx, |_, _| {});
-        // A second call to drain replaces the first; the first then counts as done.
-        Box::pin(async move { drained.await.unwrap_or(()) })
-    }
 }

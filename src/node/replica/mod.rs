@@ -3,7 +3,7 @@
 //! One per arbiter, for the partitions pinned to it. It reads inline, decides with [`crate::core::version`], and hands what is to
 //! be written to the [`super::disk`] as one batch per message. An acknowledgement leaves only when the batch that it speaks of is
 //! durable; a read sees only what is durable, so that nothing is ever shown that a power loss could take back. Minting goes on
-//! from the newest version, durable or not: [`pending`] keeps both.
+//! from the newest version, durable or not: `pending` keeps both.
 //!
 //! Its memory of a key may break (a failed write, a restart): then a new [`Life`] begins and no earlier mark is continued.
 
