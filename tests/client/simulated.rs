@@ -16,6 +16,7 @@ fn zombie_connection(seed: u64) -> Vec<(NodeId, Duration)> {
     let mut sim = turmoil::Builder::new()
         .rng_seed(seed)
         .simulation_duration(Duration::from_secs(60))
+        .max_message_latency(Duration::from_millis(10))
         .enable_random_order()
         .build();
     let members: Vec<_> = (1..=3).map(|id| (NodeId(id), format!("n{id}:8000"))).collect();
