@@ -9,20 +9,24 @@ use kv::mutants::{Mutant, activate};
 use crate::history::Fault;
 use crate::nemesis::Kind;
 use crate::run::{Plan, Report, run};
+use crate::workload::Character;
 
 /// Seeds that a search tries.
 const SEARCH: u64 = 200;
 
-/// Each mutant and a seed that catches it.
-const RECORDED: [(Mutant, u64); 8] = [
-    (Mutant::AnswerBeforeDurable, 0),
-    (Mutant::CountWithoutStoring, 0),
-    (Mutant::DropDot, 0),
-    (Mutant::ContinueAfterWipe, 37),
-    (Mutant::ContinueForeignMark, 19),
-    (Mutant::ContinueAfterHandoff, 0),
-    (Mutant::SendOnlyNewSibling, 0),
-    (Mutant::RetryPut, 0),
+/// After so many a search stops.
+const ENOUGH: usize = 5;
+
+/// Each mutant and seeds that caught it; more than one where a change of the code elsewhere easily moves them.
+const RECORDED: [(Mutant, &[u64]); 8] = [
+    (Mutant::AnswerBeforeDurable, &[0]),
+    (Mutant::CountWithoutStoring, &[0]),
+    (Mutant::DropDot, &[0]),
+    (Mutant::ContinueAfterWipe, &[3, 9, 29]),
+    (Mutant::ContinueForeignMark, &[18, 23, 30]),
+    (Mutant::ContinueAfterHandoff, &[0]),
+    (Mutant::SendOnlyNewSibling, &[0]),
+    (Mutant::RetryPut, &[0, 1]),
 ];
 
 /// A plan that gives the mutant something to do: the rest is up to the seed.
@@ -33,15 +37,22 @@ fn plan(mutant: Mutant, seed: u64) -> Plan {
         plan.temper.forget = None;
         plan.habits.forgetful = false;
     };
+    // Whose dots are minted twice cannot hide behind a context that knows them.
+    let blindly = |plan: &mut Plan| plan.habits.characters = &[Character::Blind];
     match mutant {
         Mutant::ContinueAfterWipe => {
+            blindly(&mut plan);
             faults(&mut plan, &[Kind::Kill, Kind::Split]);
             plan.temper.forget = Some(Fault::Wipe);
             plan.habits.forgetful = true;
         }
         // What was lost must have reached others before: power fails, and the network does not.
-        Mutant::ContinueForeignMark => faults(&mut plan, &[Kind::PowerLoss, Kind::SlowDisk]),
+        Mutant::ContinueForeignMark => {
+            blindly(&mut plan);
+            faults(&mut plan, &[Kind::PowerLoss, Kind::SlowDisk]);
+        }
         Mutant::ContinueAfterHandoff => {
+            blindly(&mut plan);
             faults(&mut plan, &[Kind::IsolateOwners]);
             plan.nodes = 5;
         }
@@ -66,19 +77,21 @@ fn is_caught(report: &Report) -> bool {
 
 #[test]
 fn every_mutant_is_caught_on_its_seed() {
-    for (mutant, seed) in RECORDED {
-        let report = run_mutant(mutant, seed);
-        assert!(is_caught(&report), "{mutant:?} was not noticed on seed {seed}; `make sim` finds another");
-        println!("{mutant:?}: {}", report.violations[0].invariant);
+    for (mutant, seeds) in RECORDED {
+        let caught = seeds.iter().map(|seed| (seed, run_mutant(mutant, *seed))).find(|(_, report)| is_caught(report));
+        let Some((seed, report)) = caught else {
+            panic!("{mutant:?} was not noticed on seeds {seeds:?}; `make sim` finds others")
+        };
+        println!("{mutant:?} on seed {seed}: {}", report.violations[0].invariant);
     }
 }
 
 /// The plans of the mutants are not what breaks the invariants.
 #[test]
 fn without_the_mutant_its_seed_passes() {
-    for (mutant, seed) in RECORDED {
-        let report = run(plan(mutant, seed));
-        assert!(report.passes(), "{mutant:?}'s seed {seed} fails by itself: {}", report.failure());
+    for (mutant, seeds) in RECORDED {
+        let report = run(plan(mutant, seeds[0]));
+        assert!(report.passes(), "{mutant:?}'s seed {} fails by itself: {}", seeds[0], report.failure());
     }
 }
 
@@ -87,8 +100,9 @@ fn without_the_mutant_its_seed_passes() {
 fn every_mutant_is_found() {
     let mut missed = vec![];
     for mutant in Mutant::ALL {
-        match (0..SEARCH).find(|seed| is_caught(&run_mutant(mutant, *seed))) {
-            Some(seed) => println!("(Mutant::{mutant:?}, {seed}),"),
+        let caught: Vec<u64> = (0..SEARCH).filter(|seed| is_caught(&run_mutant(mutant, *seed))).take(ENOUGH).collect();
+        match caught.first() {
+            Some(seed) => println!("(Mutant::{mutant:?}, {seed}), // also {:?}", &caught[1..]),
             None => missed.push(mutant),
         }
     }

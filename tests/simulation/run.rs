@@ -16,7 +16,7 @@ use crate::invariants::{self, Violation};
 use crate::judge::judge;
 use crate::nemesis::{Kind, Nemesis, Temper};
 use crate::recorder::Recorder;
-use crate::workload::{Habits, Worker};
+use crate::workload::{Character, Habits, Worker};
 
 /// Wall time of the first event: 2026, so that clocks may be wrong in both directions.
 const EPOCH: Duration = Duration::from_secs(1_767_225_600);
@@ -60,6 +60,7 @@ impl Plan {
             duration: Duration::from_secs(20),
             pause_max: Duration::from_millis(rng.random_range(20..300)),
             keys: rng.random_range(1..4),
+            characters: Character::USUAL,
             forgetful: forget.is_some(),
         };
         Plan { seed, nodes, temper, habits, skew_max_ms: if rng.random_bool(0.5) { 0 } else { 500 } }

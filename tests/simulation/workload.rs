@@ -30,19 +30,30 @@ pub struct Habits {
     pub pause_max: Duration,
     /// Keys of each character.
     pub keys: u32,
+    /// Which keys there are, each as often as it is named.
+    pub characters: &'static [Character],
     /// A store will forget: nothing is asked that only one holder would keep, nor what only remembering owners can promise.
     pub forgetful: bool,
 }
 
+/// What is done with a key.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
-enum Character {
+pub enum Character {
+    /// Reads, and writes with the context of an earlier answer.
     Context,
+    /// The same with strict quorums.
     Strict,
+    /// Everything that is allowed.
     Blind,
+    /// The newest write wins.
     Lww,
 }
 
 impl Character {
+    /// What every run has, unless it says otherwise.
+    pub const USUAL: &[Character] =
+        &[Character::Context, Character::Context, Character::Strict, Character::Blind, Character::Lww];
+
     fn key(self, number: u32) -> Key {
         match self {
             Character::Context => Key::bare(format!("context{number}")),
@@ -80,8 +91,7 @@ impl Worker {
     }
 
     async fn step(&mut self) {
-        let characters = [Character::Context, Character::Context, Character::Strict, Character::Blind, Character::Lww];
-        let character = *characters.choose(&mut self.rng).expect("some");
+        let character = *self.habits.characters.choose(&mut self.rng).expect("some");
         let key = character.key(self.rng.random_range(0..self.habits.keys));
         let quorums = self.quorums(character);
         match self.rng.random_range(0..100) {

@@ -26,6 +26,8 @@ impl Life {
     fn actor(&mut self, mark: Option<Actor>, seen: &Context) -> Actor {
         match mark {
             Some(own) if own.incarnation == self.incarnation || mutant!(ContinueForeignMark) => own,
+            // The store itself as the actor, as it is in many a Dynamo clone.
+            _ if mutant!(ContinueAfterWipe) => Actor { incarnation: self.incarnation, birth: 1 },
             _ => loop {
                 self.births += 1;
                 let born = Actor { incarnation: self.incarnation, birth: self.births };
