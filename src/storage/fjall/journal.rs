@@ -1,4 +1,4 @@
-//! What fjall's recovery dropped.
+//! The journals of a database: refused if recovery would be misled, and compared with what it left.
 //!
 //! Recovery cuts a journal behind the last batch that it can read, and says so only at the log's lowest levels. Here the ends
 //! are compared: every whole batch ends in a byte that is not zero, and an unwritten journal is all zeros, so the last such
@@ -10,10 +10,11 @@ use std::os::unix::fs::FileExt;
 use std::path::{Path, PathBuf};
 
 use super::super::StorageError;
+use super::sequence;
 
 /// The journals of a database that is about to be opened.
 pub(super) struct Journals {
-    /// Kept open, because a journal that was recovered may be deleted before its length is read again.
+    /// From the oldest on. Kept open, because a journal that was recovered may be deleted before its length is read again.
     files: Vec<(PathBuf, File, u64)>,
 }
 
@@ -36,7 +37,24 @@ impl Journals {
             let end = data_end(&file).map_err(at_path)?;
             files.push((path, file, end));
         }
+        files.sort_by_key(|(path, ..)| number(path));
         Ok(Journals { files })
+    }
+
+    /// Refuses a database whose journals are gone, and one with a batch that recovery would take for newer or older than it
+    /// is.
+    pub fn verify(&self, directory: &Path) -> Result<(), StorageError> {
+        if self.files.is_empty() {
+            return Err(StorageError::corrupt(directory, "its journal is gone"));
+        }
+        let mut previous = None;
+        for (path, file, _) in &self.files {
+            let damage = sequence::find_damage(file, &mut previous).map_err(|error| StorageError::io(path, error))?;
+            if let Some(damage) = damage {
+                return Err(StorageError::corrupt(path, damage));
+            }
+        }
+        Ok(())
     }
 
     /// Bytes of data that are gone since [`Journals::look`].
@@ -55,6 +73,11 @@ impl Journals {
         }
         Ok(discarded)
     }
+}
+
+/// A journal's place among the others. Fjall refuses one whose name is no number.
+fn number(path: &Path) -> Option<u64> {
+    path.file_stem()?.to_str()?.parse().ok()
 }
 
 /// The offset behind the last byte that is not zero.

@@ -16,12 +16,14 @@
 //! - When work in the background fails, fjall's writers wait for it for ever: [`Engine::apply`] waits by itself, and looks.
 //! - Recovery drops the unreadable end of a journal without an error, be it the last batch torn by a power failure or synced
 //!   data that rotted: `journal.rs` counts what it dropped.
+//! - Sequence numbers in a journal are not covered by its checksums, and a damaged one ends in a panic: `sequence.rs`.
 //! - Manifests and lost files are not checked by fjall, or are taken for an interrupted making and deleted: `manifest.rs`.
 //! - Fjall keeps a space's newest data in one memtable each, and a journal until all that is in it was written out, so the
 //!   sizes below bound memory (the memtables and one being written out each) and the time of a restart (the journals).
 
 mod journal;
 mod manifest;
+mod sequence;
 
 use std::fs;
 use std::io;
@@ -87,10 +89,11 @@ impl FjallEngine {
     /// Opens the database in the directory `path`, or makes one if `path` is absent or empty.
     pub fn open(path: &Path, settings: &Settings) -> Result<FjallEngine, StorageError> {
         let exists = refuse_incomplete(path)?;
+        let journals = Journals::look(path)?;
         if exists {
             manifest::verify(path)?;
+            journals.verify(path)?;
         }
-        let journals = Journals::look(path)?;
         let failed = |error| opening_failed(path, error);
         let database = Database::builder(path)
             .cache_size(settings.cache_bytes)
