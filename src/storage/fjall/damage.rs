@@ -44,6 +44,24 @@ fn make(path: &Path) {
     drop(engine);
     // Cuts the journal to its data, so that a copy is small.
     FjallEngine::open(path, &settings()).unwrap();
+    remove_old_manifests(path);
+}
+
+/// Removes the manifests that `current` no longer names. Fjall does so when it next opens, or in the background, so that
+/// whether there are any is chance; damage to them harms nobody.
+fn remove_old_manifests(database: &Path) {
+    disk::visit(database, &mut |path, _| {
+        if let Some(number) = manifest_number(path) {
+            let current = fs::read(path.with_file_name("current")).unwrap();
+            if current[..8] != number.to_le_bytes() {
+                fs::remove_file(path).unwrap();
+            }
+        }
+    });
+}
+
+fn manifest_number(path: &Path) -> Option<u64> {
+    path.file_name()?.to_str()?.strip_prefix('v')?.parse().ok()
 }
 
 fn copy(from: &Path, to: &Path) {
@@ -113,6 +131,10 @@ fn is_journal(file: &str) -> bool {
     file.ends_with(".jnl")
 }
 
+fn is_manifest(file: &str) -> bool {
+    file.ends_with("/current") || manifest_number(Path::new(file)).is_some()
+}
+
 const FLIP: Damage = |content, at| content[at] ^= 0x81;
 const CUT: Damage = Vec::truncate;
 
@@ -172,16 +194,29 @@ fn a_cut_table_is_refused() {
 #[test]
 fn a_damaged_manifest_is_refused() {
     for damage in [FLIP, CUT] {
-        let manifest = |file: &str| file.ends_with("current") || file.contains("/v");
-        damage_each(manifest, 37, damage, |outcome, manifest, at| {
+        damage_each(is_manifest, 37, damage, |outcome, manifest, at| {
             assert!(matches!(outcome, Outcome::Refused), "damage at {at} of {manifest:?}: {outcome:?}");
         });
     }
 }
 
+/// Fjall may be stopped before it deletes the manifest that it replaced.
+#[test]
+fn a_damaged_manifest_that_was_replaced_harms_nobody() {
+    let dir = tempfile::tempdir().unwrap();
+    make(dir.path());
+    fs::write(dir.path().join("keyspaces/1/v999"), b"rubbish").unwrap();
+    let outcome = attempt(dir.path(), false);
+    assert!(
+        matches!(outcome, Outcome::Opened { batches: BATCHES, read_failed: false, discarded_bytes: 0 }),
+        "{outcome:?}"
+    );
+}
+
 #[test]
 fn a_lost_file_or_space_is_refused() {
-    let lost = ["keyspaces", "keyspaces/0", "keyspaces/1", "keyspaces/1/current", "keyspaces/1/tables", "version"];
+    let lost =
+        ["keyspaces", "keyspaces/0", "keyspaces/1", "keyspaces/1/current", "keyspaces/1/tables", "version", "0.jnl"];
     let root = tempfile::tempdir().unwrap();
     let whole = root.path().join("whole");
     make(&whole);
