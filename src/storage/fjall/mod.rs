@@ -10,8 +10,8 @@
 //! Facts that shape this file:
 //!
 //! - A journal is made 64 MiB long, not configurably, but as a hole: a fresh store occupies a few kilobytes.
-//! - A write that fails half-way poisons fjall. The usual cause is a full disk, so [`Engine::apply`] looks at the free space
-//!   first and refuses below a reserve, which also leaves room for what fjall writes in the background.
+//! - A write that fails half-way poisons fjall. The usual cause is a full disk, so [`Engine::apply`] refuses below a
+//!   reserve of free space, which also leaves room for what fjall writes in the background: `reserve.rs`.
 //! - A batch whose write failed may still reach the journal from fjall's buffer when it is closed: its outcome is unknown.
 //! - When work in the background fails, fjall's writers wait for it for ever: [`Engine::apply`] waits by itself, and looks.
 //! - Recovery drops the unreadable end of a journal without an error, be it the last batch torn by a power failure or synced
@@ -23,6 +23,7 @@
 
 mod journal;
 mod manifest;
+mod reserve;
 mod sequence;
 
 use std::fs;
@@ -36,6 +37,7 @@ use ::fjall::{AbstractTree, Database, Error, Keyspace, KeyspaceCreateOptions, Ls
 use bytes::Bytes;
 
 use self::journal::Journals;
+use self::reserve::Reserve;
 use super::{Batch, Engine, Space, StorageError, disk, key_range};
 
 /// The engine's name in configuration and in the data directory.
@@ -76,7 +78,7 @@ impl Default for Settings {
 /// An open database.
 pub struct FjallEngine {
     path: PathBuf,
-    reserve_bytes: u64,
+    reserve: Reserve,
     discarded_bytes: u64,
     /// The first failure of a write, which all later ones repeat.
     poison: OnceLock<String>,
@@ -110,7 +112,7 @@ impl FjallEngine {
         let spaces = [space(Space::Objects)?, space(Space::Hints)?, space(Space::Meta)?];
         Ok(FjallEngine {
             path: path.into(),
-            reserve_bytes: settings.reserve_bytes,
+            reserve: Reserve::new(settings.reserve_bytes),
             discarded_bytes,
             poison: OnceLock::new(),
             spaces,
@@ -123,14 +125,6 @@ impl FjallEngine {
     /// orderly stop of a sound disk.
     pub fn discarded_bytes(&self) -> u64 {
         self.discarded_bytes
-    }
-
-    fn refuse_full(&self) -> Result<(), StorageError> {
-        let bytes_free = disk::free_bytes(&self.path).map_err(|error| StorageError::io(&self.path, error))?;
-        if bytes_free < self.reserve_bytes {
-            return Err(StorageError::DiskFull { path: self.path.clone(), bytes_free });
-        }
-        Ok(())
     }
 
     /// Waits until the background work has caught up, or has failed. Fjall itself waits further on and without end: when its
@@ -167,7 +161,7 @@ impl Engine for FjallEngine {
 
     fn apply(&self, batch: Batch) -> Result<(), StorageError> {
         batch.check()?;
-        self.refuse_full()?;
+        self.reserve.admit(&self.path, &batch)?;
         self.wait_for_room()?;
         // All changes of a batch get one sequence number, and of two with the same key and number the later one stays.
         let mut changes = self.database.batch();
