@@ -1,14 +1,12 @@
 #!/bin/sh
-# Runs the local cluster in the foreground: config/cluster.sh KV_SERVER [COMMAND...]
+# Runs the local cluster in the foreground: config/cluster.sh KV_SERVER
 #
 # Each line of a log begins with its node's name, in colour on a terminal. Ctrl-C stops all nodes and waits for them. A
 # node that cannot run takes the others with it; one that is killed does not, for outliving that is what they are for.
-# With COMMAND the cluster gets fresh data, and is stopped when COMMAND ends, with its exit status.
 
 set -eu
 
-server=${1:?usage: config/cluster.sh KV_SERVER [COMMAND...]}
-shift
+server=${1:?usage: config/cluster.sh KV_SERVER}
 config=$(dirname "$0")
 nodes="node1 node2 node3"
 unset KV_CONFIG KV_ID KV_LISTEN KV_DATA_DIR # they would make three nodes of one
@@ -37,9 +35,6 @@ stop() {
 node() {
     name=$1 colour=$2
     set -- "$server" --config "$config/$name.toml"
-    if [ -e "$run/fresh" ]; then
-        set -- "$@" --data-dir "$run/$name"
-    fi
     {
         status=0
         # The shell that writes its process id becomes the server, so the id is the server's.
@@ -63,20 +58,11 @@ node() {
 
 trap 'rm -rf "$run"' EXIT
 trap stop INT TERM HUP
-if [ $# -gt 0 ]; then
-    : >"$run/fresh"
-fi
 
 node node1 36 &
 node node2 33 &
 node node3 35 &
 
-if [ $# -gt 0 ]; then
-    result=0
-    "$@" || result=$?
-    stop
-fi
 # A signal ends a wait early, after its trap has run.
 until wait; do :; done
-[ ! -e "$run/failed" ] || exit 1
-exit "${result:-0}"
+[ ! -e "$run/failed" ]

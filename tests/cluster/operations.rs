@@ -92,13 +92,12 @@ async fn all_at_once_stop_in_order_too() {
 struct Script(Child);
 
 impl Script {
-    fn start(cluster: &Cluster, command: &[&str]) -> Script {
+    fn start(cluster: &Cluster) -> Script {
         fs::copy(concat!(env!("CARGO_MANIFEST_DIR"), "/config/cluster.sh"), cluster.path("cluster.sh")).unwrap();
         let log = fs::File::create(cluster.path("script.log")).unwrap();
         let child = Command::new("sh")
             .arg(cluster.path("cluster.sh"))
             .arg(env!("CARGO_BIN_EXE_kv-server"))
-            .args(command)
             .env("TMPDIR", cluster.path(""))
             .stdin(Stdio::null())
             .stdout(log.try_clone().unwrap())
@@ -125,7 +124,7 @@ impl Drop for Script {
 #[tokio::test]
 async fn the_script_of_make_cluster_stops_all_with_one_ctrl_c() {
     let cluster = Cluster::prepare(Setup::default());
-    let mut script = Script::start(&cluster, &[]);
+    let mut script = Script::start(&cluster);
     let servers = cluster.ids().into_iter().map(|id| (NodeId(id), cluster.address(id).to_string())).collect();
     kv::testing::wait_until_linked(&servers, Duration::from_secs(30)).await.unwrap();
     cluster.client().await.put("foo", "bar").w(3).await.unwrap();
