@@ -30,7 +30,8 @@ Examples:
       One file for all machines; what differs is said here.
 
 Exit codes: 0 stopped cleanly, 1 failed, 2 wrong use or configuration.
-RUST_LOG says what is logged, as in RUST_LOG=warn,kv::node=debug; the default is info.";
+RUST_LOG says what is logged, as in RUST_LOG=warn,kv::node=debug; the default is info, and of the
+storage engine warnings.";
 
 /// A node of a KV cluster
 #[derive(Parser, Debug)]
