@@ -55,7 +55,7 @@ impl Ring {
         ));
         output.line(members(ring));
         if !report.buckets.is_empty() {
-            output.line(format_args!("\n{}", buckets(&report.buckets)));
+            output.line(format_args!("\n{}", buckets(&report.buckets, ring.replication)));
         }
         if self.partitions {
             let mut table = Table::new(["PARTITION", "OWNERS"]);
@@ -119,10 +119,10 @@ fn members_json(ring: &Owners) -> Vec<serde_json::Value> {
     shown.collect()
 }
 
-fn buckets(buckets: &[(String, Bucket)]) -> Table {
+fn buckets(buckets: &[(String, Bucket)], replication: u8) -> Table {
     let mut table = Table::new(["BUCKET", "N", "R", "W", "PR", "PW", "SLOPPY", "CONFLICT", "BLIND WRITE"]);
     for (name, bucket) in buckets {
-        let n = bucket.n.map_or("-".into(), |n| n.to_string());
+        let n = bucket.n.unwrap_or(replication).to_string();
         let sizes = [bucket.r, bucket.w, bucket.pr, bucket.pw].map(|size| size.to_string());
         let words = [format!("{:?}", bucket.conflict), format!("{:?}", bucket.blind_write)].map(|w| w.to_lowercase());
         table.row([name.clone(), n].into_iter().chain(sizes).chain([bucket.sloppy.to_string()]).chain(words));
