@@ -18,9 +18,16 @@ use std::process::ExitCode;
 
 use clap::{Parser, Subcommand};
 
-/// Measures a kv cluster, and this machine as the limit to measure it against.
+const EXAMPLES: &str = "\
+Examples:
+  kv-bench cluster --dir .                    the standard set on three nodes of its own, data on this disk
+  kv-bench run --in-flight 16 --w 3           against the cluster of `make cluster`; leaves its keys there
+  kv-bench run --read-percent 90 --floor      a mix, as a share of what this machine could do
+  kv-bench floor                              only what this machine could do";
+
+/// Measures a KV cluster, and this machine as the limit to measure it against.
 #[derive(Parser)]
-#[command(version)]
+#[command(version, after_help = EXAMPLES)]
 struct Arguments {
     #[command(subcommand)]
     command: Command,

@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use clap::Args;
+use kv::client::servers::{self, BadServers};
 use kv::core::bucket::QuorumSize;
 use kv::core::request::Options;
 
@@ -14,12 +15,14 @@ use crate::report::{self, Row};
 
 /// Seconds that each floor is measured, before and after a run. It varies far less than what it is held against.
 const FLOOR_SECONDS_MAX: u64 = 3;
+/// The cluster of `make cluster`.
+const LOCAL: &str = "localhost:8000,localhost:8001,localhost:8002";
 
 /// `kv-bench run`.
 #[derive(Args)]
 pub struct Run {
-    /// Nodes to learn the ring from, `host:port,…`; the first that answers is enough.
-    #[arg(long, env = "KV_SERVERS", value_delimiter = ',', default_value = "127.0.0.1:8000")]
+    /// Nodes to learn the ring from: host:port,host:port or 1|host:port,2|host:port; the first that answers is enough.
+    #[arg(long, env = "KV_SERVERS", value_delimiter = ',', value_parser = address, default_value = LOCAL)]
     servers: Vec<String>,
     /// Connections, spread over all nodes.
     #[arg(long, default_value_t = 50, value_parser = clap::value_parser!(u16).range(1..))]
@@ -57,6 +60,11 @@ pub struct Run {
     /// JSON instead of a table.
     #[arg(long)]
     json: bool,
+}
+
+/// The address in one entry of a list of servers.
+fn address(entry: &str) -> Result<String, BadServers> {
+    servers::parse(entry).map(|mut one| one.remove(0).address)
 }
 
 impl Run {
