@@ -80,9 +80,10 @@ macro_rules! common_options {
 /// Options of writes.
 macro_rules! write_options {
     () => {
-        /// What was read: the write covers exactly that.
-        pub fn context(mut self, context: &Context) -> Self {
-            self.context = Some(context.as_bytes().clone());
+        /// What was read: the write covers exactly that. Takes a context, or a [`Read`](super::Read)'s, which has none if the
+        /// key was never written.
+        pub fn context<'a>(mut self, context: impl Into<Option<&'a Context>>) -> Self {
+            self.context = context.into().map(|context| context.as_bytes().clone());
             self
         }
 
