@@ -41,6 +41,7 @@ verify: ## check format, lints, docs and tests; changes nothing
 	cargo clippy --locked --all-targets -- -D warnings
 	cargo check --locked --no-default-features --features client
 	RUSTDOCFLAGS="-D warnings --cfg tokio_unstable" cargo doc --locked --no-deps --all-features
+	RUSTDOCFLAGS="-D warnings --cfg tokio_unstable" cargo doc --locked --no-deps --lib --no-default-features --features client
 	$(MAKE) test
 
 fix: ## format, and apply what the lints suggest
@@ -48,11 +49,11 @@ fix: ## format, and apply what the lints suggest
 	cargo clippy --fix --allow-dirty --allow-staged --all-targets --all-features
 	cargo fmt
 
-sim: ## search SEEDS simulated histories for a broken promise, then for each planted one (SEEDS=200)
+sim: ## search SEEDS simulated histories for a broken promise, then for planted faults
 	KV_SIM_SEEDS=$(SEEDS) $(SIMULATION) --nocapture seeds_pass
 	$(SIMULATION) --nocapture --ignored every_mutant_is_found
 
-bench: build ## measure a fresh local cluster on this disk; takes two minutes
+bench: build ## measure a fresh local cluster on this disk; takes a minute
 	@$(BIN)/kv-bench cluster --dir $(TARGET)
 
 clean-data: ## delete the local cluster's data
