@@ -62,6 +62,28 @@ async fn its_copy_counts_is_readable_and_goes_home() {
     println!("{} of {KEYS} keys were hinted and delivered", hinted.len());
 }
 
+/// Where a request asks for fewer owners than there are, one of the others stands in, and its copy goes home too.
+#[tokio::test]
+async fn an_owner_of_a_further_place_stands_in() {
+    let mut cluster = Cluster::start_with(Setup::default()).await;
+    let client = cluster.client().await;
+    cluster.kill(&[2]);
+    cluster.wait_until_linked().await;
+    for i in 0..KEYS {
+        client.put(key(i), "v").n(2).w(2).await.unwrap();
+    }
+    assert!(hints(&cluster, &client).await > 0, "some key has node 2 among its first two owners");
+    cluster.restart(2).await;
+    until("the hints are delivered", async || (hints(&cluster, &client).await == 0).then_some(())).await;
+    for i in 0..KEYS {
+        let read = client.get(key(i)).n(2).r(2).pr(2).await.unwrap();
+        assert_eq!(read.value().map(|v| &v[..]), Some(&b"v"[..]));
+        let located = locate(&client, &key(i)).await;
+        let first_two = located.replicas.iter().take(2);
+        assert!(first_two.into_iter().all(|replica| matches!(replica.holds, Ok(Some(_)))), "{located:#?}");
+    }
+}
+
 /// Hints that the nodes which run keep for the one that was down.
 async fn hints(cluster: &Cluster, client: &kv::client::Client) -> u64 {
     let mut hints = 0;

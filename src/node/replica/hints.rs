@@ -76,9 +76,10 @@ impl HintGauge {
 }
 
 impl Replica {
-    /// Whether a copy for `target` needs a hint that is not there yet. An owner's copy is its own.
+    /// Whether a copy for `target` needs a hint that is not there yet. A store that owns a further place may stand in as well, where
+    /// a request or a bucket asks for fewer owners than there are.
     pub(super) fn lacks_hint(&self, target: StoreId, place: &Place) -> Result<bool, ReplicaError> {
-        Ok(!self.owns(place) && !self.has_hint(&hint::stored(target, &place.stored))?)
+        Ok(!self.has_hint(&hint::stored(target, &place.stored))?)
     }
 
     /// For whom this key is kept.
@@ -176,7 +177,7 @@ impl Replica {
             self.count(Counter::HintsDelivered);
         }
         let waits_for_others = self.hinted_targets(&place.stored)?.iter().any(|&other| other != target);
-        if newest.is_some() && !waits_for_others && !self.owns(&place) {
+        if newest.is_some() && !waits_for_others && !self.owns(&place, &key) {
             let rest =
                 mutant!(ContinueAfterHandoff).then(|| Record { mark: record.mark, ..Record::default() }.encode().0);
             self.write(turn, place, rest, newest, None)?;
@@ -184,8 +185,10 @@ impl Replica {
         Ok(())
     }
 
-    fn owns(&self, place: &Place) -> bool {
+    /// Whether this store has a place among the owners that the key's bucket keeps.
+    fn owns(&self, place: &Place, key: &Key) -> bool {
         let view = self.parts.ring.load();
-        view.ring.owns(self.parts.store, place.partition, view.ring.replication)
+        let n = view.buckets.get(&key.bucket).n.unwrap_or(view.ring.replication);
+        view.ring.owns(self.parts.store, place.partition, n)
     }
 }
