@@ -1,7 +1,17 @@
 //! Who is in the cluster.
 //!
+//! # The service
+//!
+//! What a cluster must agree on stands in a tree of small nodes with versions, sessions and watches, as in ZooKeeper. Bottom up:
+//!
+//! - [`tree`]: the nodes, and writes that happen whole or not at all;
+//!
+//! # Membership
+//!
 //! [`Coordination`] is what the rest of the node knows of it: a stream of memberships, each newer than the last. [`StaticList`]
 //! takes it from the configuration and never changes it.
+
+pub mod tree;
 
 use std::future::Future;
 use std::pin::Pin;
