@@ -5,12 +5,14 @@
 //! What a cluster must agree on stands in a tree of small nodes with versions, sessions and watches, as in ZooKeeper. Bottom up:
 //!
 //! - [`tree`]: the nodes, and writes that happen whole or not at all;
+//! - [`state`]: the tree with the sessions that write to it, as a function from one command to the next state, to be replicated;
 //!
 //! # Membership
 //!
 //! [`Coordination`] is what the rest of the node knows of it: a stream of memberships, each newer than the last. [`StaticList`]
 //! takes it from the configuration and never changes it.
 
+pub mod state;
 pub mod tree;
 
 use std::future::Future;
