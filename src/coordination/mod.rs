@@ -6,6 +6,7 @@
 //!
 //! - [`tree`]: the nodes, and writes that happen whole or not at all;
 //! - [`state`]: the tree with the sessions that write to it, as a function from one command to the next state, to be replicated;
+//! - [`watch`]: who asked to be told of which change;
 //!
 //! # Membership
 //!
@@ -14,6 +15,7 @@
 
 pub mod state;
 pub mod tree;
+pub mod watch;
 
 use std::future::Future;
 use std::pin::Pin;
