@@ -7,12 +7,18 @@
 //! - [`tree`]: the nodes, and writes that happen whole or not at all;
 //! - [`state`]: the tree with the sessions that write to it, as a function from one command to the next state, to be replicated;
 //! - [`watch`]: who asked to be told of which change;
+//! - [`api`]: what users of the service see, whoever provides it;
+//! - [`local`]: the service for one process, without replication;
+//! - [`conformance`]: what every provider must do.
 //!
 //! # Membership
 //!
 //! [`Coordination`] is what the rest of the node knows of it: a stream of memberships, each newer than the last. [`StaticList`]
 //! takes it from the configuration and never changes it.
 
+pub mod api;
+pub mod conformance;
+pub mod local;
 pub mod state;
 pub mod tree;
 pub mod watch;
