@@ -71,7 +71,7 @@ const RULES: [Rule; 9] = [
     },
     Rule {
         part: "coordination",
-        parts: &["config", "core", "mutant", "mutants", "wire"],
+        parts: &["config", "coordination_suite", "core", "mutant", "mutants", "wire"],
         except: &[],
         packages: Packages::AllBut(ACTORS),
         reason: "coordination keeps a tree and does not know who reads it; only node and api know actix",
