@@ -24,7 +24,7 @@ const RECORDED: [(Mutant, &[u64]); 8] = [
     (Mutant::DropDot, &[0]),
     (Mutant::ContinueAfterWipe, &[3, 9, 29]),
     (Mutant::ContinueForeignMark, &[18, 23, 30]),
-    (Mutant::ContinueAfterHandoff, &[0]),
+    (Mutant::ContinueAfterHandoff, &[2, 10, 11]),
     (Mutant::SendOnlyNewSibling, &[0]),
     (Mutant::RetryPut, &[0, 1]),
 ];
