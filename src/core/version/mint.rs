@@ -88,7 +88,7 @@ impl Record {
     /// Refused only by a limit, and never when it lowers what is over the limit.
     pub fn mint(mut self, write: Write, life: &mut Life, limits: &Limits) -> Result<Minted, Failure> {
         let doubt = self.doubt(life, |own| write.context.as_ref().map_or(0, |c| c.highest(own)));
-        let before = self.object.clone();
+        let before = Size::of(&self.object);
         let object = &mut self.object;
         let mut seen = match (write.context, write.blind) {
             (Some(context), _) => context,
@@ -107,7 +107,7 @@ impl Record {
         if mutant!(DropDot) {
             object.siblings.retain(|s| s.dot == dot);
         }
-        check(limits, &before, object)?;
+        check(limits, before, Size::of(object))?;
 
         // What is left is the writer's own: the next write may cover all that led to it.
         if object.siblings.iter().all(|s| s.dot == dot) {
@@ -138,20 +138,37 @@ impl Record {
     }
 }
 
-fn check(limits: &Limits, before: &Object, after: &Object) -> Result<(), Failure> {
+/// What limits bind.
+#[derive(Clone, Copy)]
+struct Size {
+    siblings: usize,
+    value_bytes: usize,
+    context_entries: usize,
+}
+
+impl Size {
+    fn of(object: &Object) -> Size {
+        Size {
+            siblings: object.siblings.len(),
+            value_bytes: object.value_bytes(),
+            context_entries: object.context.entries(),
+        }
+    }
+}
+
+fn check(limits: &Limits, before: Size, after: Size) -> Result<(), Failure> {
     let passes = |old: usize, new: usize, limit: u32| new > limit as usize && new >= old;
     let too_many =
         |what: &str, have: usize, limit: u32| Err(Failure::TooMany { what: what.into(), have: have as u32, limit });
-    let (siblings, entries) = (after.siblings.len(), after.context.entries());
-    if passes(before.siblings.len(), siblings, limits.siblings_max) {
-        return too_many("siblings", siblings, limits.siblings_max);
+    if passes(before.siblings, after.siblings, limits.siblings_max) {
+        return too_many("siblings", after.siblings, limits.siblings_max);
     }
-    if passes(before.value_bytes(), after.value_bytes(), limits.object_bytes_max) {
-        let (bytes, limit) = (after.value_bytes() as u64, limits.object_bytes_max as u64);
+    if passes(before.value_bytes, after.value_bytes, limits.object_bytes_max) {
+        let (bytes, limit) = (after.value_bytes as u64, limits.object_bytes_max as u64);
         return Err(Failure::TooLarge { what: "object".into(), bytes, limit });
     }
-    if passes(before.context.entries(), entries, limits.context_entries_max) {
-        return too_many("context entries", entries, limits.context_entries_max);
+    if passes(before.context_entries, after.context_entries, limits.context_entries_max) {
+        return too_many("context entries", after.context_entries, limits.context_entries_max);
     }
     Ok(())
 }
