@@ -107,6 +107,9 @@ impl Greeting {
     fn judge(&self, hello: &Hello) -> Result<Welcome, Refusal> {
         let (cluster, limits) = (&self.node.config.cluster, &self.node.config.node.limits);
         let version = hello.agree(&cluster.name)?;
+        if let Role::Keeper(_) = &hello.role {
+            return Err(Refusal::Starting { reason: "it serves no coordination yet".into() });
+        }
         if let Role::Peer { store, callee, .. } = &hello.role {
             if *callee != self.node.store {
                 return Err(Refusal::Store { node: self.node.config.node.id, store: self.node.store });
@@ -132,7 +135,7 @@ impl Greeting {
         let stream = net::detach(stream)?;
         let arbiter = match &role {
             Role::Peer { arbiter, .. } => *arbiter as usize,
-            Role::Client { .. } => arbiter,
+            Role::Client { .. } | Role::Keeper(_) => arbiter,
         } % node.env.arbiters();
         let env = node.env.clone();
         env.spawn(arbiter, move || async move {
@@ -146,6 +149,7 @@ impl Greeting {
                     inbound::serve(node, arbiter, store, stream).await
                 }
                 (Ok(stream), Role::Client { .. }) => native::serve(node, arbiter, stream, stop).await,
+                (Ok(_), Role::Keeper(_)) => Ok(()),
                 (Err(error), _) => Err(error),
             };
             if let Err(error) = served {

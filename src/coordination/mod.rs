@@ -19,17 +19,24 @@
 pub mod api;
 pub mod conformance;
 pub mod local;
+pub mod nookeeper;
 pub mod state;
 pub mod tree;
 pub mod watch;
 
 use std::future::Future;
 use std::pin::Pin;
+use std::sync::Arc;
+
+use arc_swap::ArcSwapOption;
 
 use crate::config::ClusterConfig;
 use crate::core::bucket::Buckets;
 use crate::core::id::{Epoch, StoreId};
 use crate::core::ring::Member;
+
+/// The session that a node holds, while it holds one.
+pub type SharedSession = Arc<ArcSwapOption<Box<dyn api::Session>>>;
 
 /// The members of the cluster and what they share, at one epoch.
 #[derive(Clone, PartialEq, Eq, Debug)]

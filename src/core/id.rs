@@ -27,8 +27,13 @@ impl fmt::Debug for NodeId {
 /// node whose disk was replaced remembers nothing of what the old one promised.
 ///
 /// In text (JSON, TOML) it is its hexadecimal form: numbers of 128 bits are more than these hold.
-#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Default)]
 pub struct StoreId(pub u128);
+
+/// A cluster: drawn at random when it is made, kept by every store, checked at every greeting, so that two clusters of one
+/// name never mix.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Default)]
+pub struct ClusterId(pub u128);
 
 impl StoreId {
     /// The store of a node in a cluster whose membership is a static list: nobody registers stores there, so every node
@@ -38,39 +43,61 @@ impl StoreId {
     }
 }
 
-impl fmt::Display for StoreId {
-    fn fmt(&self, f: &mut fmt::Formatter) -> fmt::Result {
-        write!(f, "{:032x}", self.0)
-    }
-}
-
-impl fmt::Debug for StoreId {
-    fn fmt(&self, f: &mut fmt::Formatter) -> fmt::Result {
-        write!(f, "s{:08x}", (self.0 >> 96) as u32)
-    }
-}
-
-impl Serialize for StoreId {
-    fn serialize<S: Serializer>(&self, to: S) -> Result<S::Ok, S::Error> {
-        if to.is_human_readable() { to.collect_str(self) } else { to.serialize_u128(self.0) }
-    }
-}
-
-impl<'de> Deserialize<'de> for StoreId {
-    fn deserialize<D: Deserializer<'de>>(from: D) -> Result<StoreId, D::Error> {
-        if !from.is_human_readable() {
-            return u128::deserialize(from).map(StoreId);
+/// What identifiers of 128 random bits have in common: hexadecimal in text, where numbers of 128 bits are more than JSON and
+/// TOML hold, and a number in frames.
+macro_rules! random_id {
+    ($name:ident, $letter:literal) => {
+        impl fmt::Display for $name {
+            fn fmt(&self, f: &mut fmt::Formatter) -> fmt::Result {
+                write!(f, "{:032x}", self.0)
+            }
         }
-        String::deserialize(from)?.parse().map_err(D::Error::custom)
-    }
+
+        impl fmt::Debug for $name {
+            fn fmt(&self, f: &mut fmt::Formatter) -> fmt::Result {
+                write!(f, "{}{:08x}", $letter, (self.0 >> 96) as u32)
+            }
+        }
+
+        impl Serialize for $name {
+            fn serialize<S: Serializer>(&self, to: S) -> Result<S::Ok, S::Error> {
+                if to.is_human_readable() { to.collect_str(self) } else { to.serialize_u128(self.0) }
+            }
+        }
+
+        impl<'de> Deserialize<'de> for $name {
+            fn deserialize<D: Deserializer<'de>>(from: D) -> Result<$name, D::Error> {
+                if !from.is_human_readable() {
+                    return u128::deserialize(from).map($name);
+                }
+                String::deserialize(from)?.parse().map_err(D::Error::custom)
+            }
+        }
+
+        impl FromStr for $name {
+            type Err = std::num::ParseIntError;
+
+            fn from_str(hex: &str) -> Result<Self, Self::Err> {
+                u128::from_str_radix(hex, 16).map($name)
+            }
+        }
+    };
 }
 
-impl FromStr for StoreId {
-    type Err = std::num::ParseIntError;
+random_id!(StoreId, 's');
+random_id!(ClusterId, 'c');
 
-    fn from_str(hex: &str) -> Result<Self, Self::Err> {
-        u128::from_str_radix(hex, 16).map(StoreId)
-    }
+/// One start of a store. Stores are kept apart by their id; a copy of one is told from it by its starts: whoever shows an
+/// older number than one that was seen was rolled back, and whoever shows a number that was seen with another nonce is a
+/// second process on a copy of the same bytes.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug, Serialize, Deserialize)]
+pub struct Start {
+    /// The store.
+    pub store: StoreId,
+    /// How often it was started, this time included. Durable before anything else happens.
+    pub number: u64,
+    /// Drawn at random for this start.
+    pub nonce: u64,
 }
 
 /// One of the Q equal slices of the token space.

@@ -2,7 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
-use crate::core::id::{NodeId, StoreId};
+use crate::core::id::{ClusterId, NodeId, Start, StoreId};
 
 /// Protocol versions that this program speaks, oldest and newest. A release speaks its own and the one before.
 pub const VERSIONS: (u16, u16) = (1, 1);
@@ -44,6 +44,21 @@ pub enum Role {
         /// The calling arbiter, so that links spread over the callee's arbiters alike.
         arbiter: u16,
     },
+    /// Another node's coordination service, on a link of its own so that bulk data never keeps a heartbeat waiting.
+    Keeper(Keeper),
+}
+
+/// Who calls, or answers, on a link of the coordination service. Both sides say it, and both judge it.
+#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
+pub struct Keeper {
+    /// The cluster that it belongs to; `None` for a store that belongs to none yet.
+    pub cluster: Option<ClusterId>,
+    /// How many forced recoveries its coordination service has been through.
+    pub generation: u32,
+    /// The node; `None` while it has no number yet.
+    pub node: Option<NodeId>,
+    /// Its store, and which start of it.
+    pub start: Start,
 }
 
 /// What the callee answers.
@@ -101,6 +116,40 @@ pub enum Refusal {
     NotAMember {
         /// The caller's.
         store: StoreId,
+    },
+    /// The node does not serve yet: it has no ring, or there is no cluster yet. Try again, or another node.
+    #[error("the node is not ready: {reason}")]
+    Starting {
+        /// What it waits for.
+        reason: String,
+    },
+    /// A cluster of the same name that was made apart. The two never mix.
+    #[error("this node belongs to cluster {id}, which was made apart from yours")]
+    OtherCluster {
+        /// The callee's.
+        id: ClusterId,
+    },
+    /// The caller's store was restored from an older copy of itself: a later start of it was seen.
+    #[error("store {store} was rolled back: its start {seen} was seen already")]
+    RolledBack {
+        /// The caller's.
+        store: StoreId,
+        /// The latest start that was seen.
+        seen: u64,
+    },
+    /// The caller runs on a copy of a store that runs elsewhere.
+    #[error("store {store} runs at {address} already; the caller is a copy of it")]
+    Cloned {
+        /// The caller's.
+        store: StoreId,
+        /// Where the original runs.
+        address: String,
+    },
+    /// The coordination service was recovered by force since the caller was last part of it.
+    #[error("the coordination service was recovered by force and is at generation {generation}")]
+    Recovered {
+        /// The callee's.
+        generation: u32,
     },
     /// `limits.connections_max` is reached.
     #[error("{limit} connections are open already (limits.connections_max)")]
