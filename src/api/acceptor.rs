@@ -110,12 +110,15 @@ impl Greeting {
         if let Role::Keeper(_) = &hello.role {
             return Err(Refusal::Starting { reason: "it serves no coordination yet".into() });
         }
-        if let Role::Peer { store, callee, .. } = &hello.role {
-            if *callee != self.node.store {
-                return Err(Refusal::Store { node: self.node.config.node.id, store: self.node.store });
+        if let Role::Peer { cluster: id, start, callee, .. } = &hello.role {
+            if *id != self.node.cluster {
+                return Err(Refusal::OtherCluster { id: self.node.cluster });
             }
-            if self.node.ring.load().ring.member(*store).is_none() {
-                return Err(Refusal::NotAMember { store: *store });
+            if *callee != self.node.start.store {
+                return Err(Refusal::Store { node: self.node.config.node.id, store: self.node.start.store });
+            }
+            if self.node.ring.load().ring.member(start.store).is_none() {
+                return Err(Refusal::NotAMember { store: start.store });
             }
         } else if self.permit.is_none() {
             return Err(Refusal::TooManyConnections { limit: limits.connections_max });
@@ -124,7 +127,7 @@ impl Greeting {
             version,
             cluster: cluster.name.clone(),
             node: self.node.config.node.id,
-            store: self.node.store,
+            store: self.node.start.store,
             frame_bytes_max: limits.frame_bytes_max,
             in_flight_max: limits.connection_calls_max,
         })
@@ -143,10 +146,10 @@ impl Greeting {
             let _permit = permit;
             let stats = node.stats.clone();
             let served = match (stream.attach(), role) {
-                (Ok(stream), Role::Peer { store, .. }) => {
+                (Ok(stream), Role::Peer { start, .. }) => {
                     // Other nodes' links last as long as the node.
                     drop(stop);
-                    inbound::serve(node, arbiter, store, stream).await
+                    inbound::serve(node, arbiter, start.store, stream).await
                 }
                 (Ok(stream), Role::Client { .. }) => native::serve(node, arbiter, stream, stop).await,
                 (Ok(_), Role::Keeper(_)) => Ok(()),

@@ -8,7 +8,7 @@ use tokio::signal::unix::{SignalKind, signal};
 use super::server::{ServeError, Server};
 use crate::config::{Config, EngineKind};
 use crate::coordination::StaticList;
-use crate::core::id::StoreId;
+use crate::core::id::{ClusterId, Start, StoreId};
 use crate::node::env::Env;
 use crate::node::{StartError, Store};
 use crate::storage::directory::Expected;
@@ -90,9 +90,12 @@ pub fn run_until(
 fn open(config: &Config) -> Result<(Store, Opened), StorageError> {
     let id = StoreId::of_static_node(&config.cluster.name, config.node.id);
     let settings = &config.node.storage;
+    // A static list makes no cluster id, and tells no copy from its original.
+    let (cluster, nonce) = (ClusterId::default(), 0);
     if settings.engine == EngineKind::Memory {
         let engine = Arc::new(MemoryDisk::new().open());
-        let store = Store { id, start: 1, engine, free_space: Box::new(|| None) };
+        let store =
+            Store { cluster, start: Start { store: id, number: 1, nonce }, engine, free_space: Box::new(|| None) };
         return Ok((store, Opened::Memory));
     }
     let expected = Expected {
@@ -115,8 +118,8 @@ fn open(config: &Config) -> Result<(Store, Opened), StorageError> {
     }
     let path = config.node.data_dir.clone();
     let store = Store {
-        id,
-        start: opened.directory.start(),
+        cluster,
+        start: Start { store: id, number: opened.directory.start(), nonce },
         engine: opened.engine.clone(),
         free_space: Box::new(move || storage::disk::free_bytes(&path).ok()),
     };

@@ -44,7 +44,7 @@ use self::replica::Replica;
 use self::stats::Stats;
 use self::view::SharedRing;
 use crate::config::Config;
-use crate::core::id::StoreId;
+use crate::core::id::{ClusterId, Start};
 use crate::core::request::Failure;
 
 pub use start::{Node, StartError, Store};
@@ -54,8 +54,10 @@ pub use start::{Node, StartError, Store};
 pub struct NodeHandle {
     /// Its configuration.
     pub config: Arc<Config>,
-    /// Its store.
-    pub store: StoreId,
+    /// Its cluster.
+    pub cluster: ClusterId,
+    /// Its store, and which start of it.
+    pub start: Start,
     /// The ring.
     pub ring: SharedRing,
     /// One for each arbiter.

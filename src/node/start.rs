@@ -24,16 +24,16 @@ use super::stats::Stats;
 use super::view::no_health;
 use crate::config::Config;
 use crate::coordination::Coordination;
-use crate::core::id::StoreId;
+use crate::core::id::{ClusterId, Start};
 use crate::core::ring::RingError;
 use crate::storage::{Engine, StorageError};
 
 /// Where a node keeps things: an engine that is open.
 pub struct Store {
-    /// Its id.
-    pub id: StoreId,
-    /// How often it was started, this time included.
-    pub start: u64,
+    /// The cluster that it belongs to.
+    pub cluster: ClusterId,
+    /// Which it is, and which start of it this is.
+    pub start: Start,
     /// The engine.
     pub engine: Arc<dyn Engine>,
     /// How to find out how many bytes are free.
@@ -101,7 +101,7 @@ impl Node {
         });
 
         let parts = ReplicaParts {
-            store: store.id,
+            store: store.start.store,
             engine: store.engine.clone(),
             disk: disk.clone(),
             gate: gate.clone(),
@@ -129,8 +129,8 @@ impl Node {
         let handoff = env.start(0, move |_| Handoff::new(handoff));
         let admission = Admission::new(config.node.limits.calls_in_flight_max);
         let inspector = InspectorParts {
-            store: store.id,
-            start: store.start,
+            store: store.start.store,
+            start: store.start.number,
             config: config.clone(),
             ring: ring.clone(),
             engine: store.engine,
@@ -146,8 +146,8 @@ impl Node {
         let (mut pools, mut coordinators) = (vec![], vec![]);
         for (arbiter, health) in health.into_iter().enumerate() {
             let pool = PoolParts {
-                node: config.node.id,
-                store: store.id,
+                cluster: store.cluster,
+                start: store.start,
                 config: config.clone(),
                 ring: ring.clone(),
                 health: health.clone(),
@@ -156,7 +156,7 @@ impl Node {
                 arbiter,
             };
             let coordinator = CoordinatorParts {
-                store: store.id,
+                store: store.start.store,
                 config: config.clone(),
                 ring: ring.clone(),
                 health,
@@ -177,7 +177,8 @@ impl Node {
 
         let handle = NodeHandle {
             config,
-            store: store.id,
+            cluster: store.cluster,
+            start: store.start,
             ring,
             coordinators: Arc::new(coordinators),
             replicas,

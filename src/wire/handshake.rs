@@ -37,8 +37,10 @@ pub enum Role {
     Peer {
         /// The calling node.
         node: NodeId,
-        /// Its store.
-        store: StoreId,
+        /// Its cluster.
+        cluster: ClusterId,
+        /// Its store, and which start of it.
+        start: Start,
         /// The store it believes to be calling; another one answers with a refusal.
         callee: StoreId,
         /// The calling arbiter, so that links spread over the callee's arbiters alike.
@@ -78,6 +80,16 @@ pub enum Welcome {
         frame_bytes_max: u32,
         /// How many calls it takes at once from this connection before it stops reading.
         in_flight_max: u32,
+    },
+    /// A link of the coordination service is open. A caller that belongs to no cluster yet may only ask to join
+    /// ([`super::join`]).
+    Keeper {
+        /// The highest version that both speak.
+        version: u16,
+        /// The cluster's name.
+        cluster: String,
+        /// Who answers.
+        keeper: Keeper,
     },
     /// The connection is closed after this.
     Refused(Refusal),

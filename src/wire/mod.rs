@@ -4,8 +4,10 @@
 //! [`message`]s, so that a burst of operations costs one system call and one length check. [`report`]s
 //! are what operators look at. [`net`] is the seam to real or simulated sockets, [`servers`] how people write where they are.
 
+pub mod dial;
 pub mod frame;
 pub mod handshake;
+pub mod join;
 pub mod message;
 pub mod net;
 pub mod report;

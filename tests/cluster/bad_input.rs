@@ -203,6 +203,7 @@ async fn one_connection_too_many_is_told_so() {
         match greet(cluster.address(1), &hello()).await {
             (Welcome::Accepted { .. }, reader) => welcome.push(reader),
             (Welcome::Refused(refusal), _) => break refusal,
+            (welcome, _) => panic!("{welcome:?}"),
         }
         assert!(welcome.len() <= CONNECTIONS_MAX, "no limit is kept");
     };

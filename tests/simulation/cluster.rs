@@ -7,7 +7,7 @@ use kv::api::server::Server;
 use kv::config::{Config, NodeEntry};
 use kv::coordination::StaticList;
 use kv::core::bucket::{Bucket, Conflict};
-use kv::core::id::{NodeId, StoreId};
+use kv::core::id::{ClusterId, NodeId, Start, StoreId};
 use kv::core::ring::Ring;
 use kv::node::Store;
 use kv::node::env::{Env, Simulated};
@@ -154,7 +154,8 @@ fn start_node(sim: &mut turmoil::Sim, shape: &Shape, id: u32, recorder: &Arc<Rec
             let seed = seed ^ ((id as u64) << 48) ^ (start << 32);
             let engine = Arc::new(WatchedEngine::open(store, &disk, recorder.clone()));
             let env = Env::simulated(1, Simulated { seed, skew_ms, sync_us_max, observer: recorder });
-            let store = Store { id: store, start, engine, free_space: Box::new(|| None) };
+            let start = Start { store, number: start, nonce: 0 };
+            let store = Store { cluster: ClusterId::default(), start, engine, free_space: Box::new(|| None) };
             let coordination = Box::new(StaticList::new(&config.cluster));
             let _server = Server::start(config, store, coordination, env).await?;
             std::future::pending().await

@@ -123,6 +123,7 @@ async fn greet(address: &str, dialling: &Dialling) -> io::Result<Connection> {
     match reader.read_one().await? {
         None => Err(io::Error::other("it closed the connection without a greeting")),
         Some(Welcome::Refused(refusal)) => Err(io::Error::other(refusal)),
+        Some(Welcome::Keeper { .. }) => Err(io::Error::other("it answers as to another node")),
         Some(Welcome::Accepted { frame_bytes_max, in_flight_max, .. }) => {
             let limits = FrameLimits::default();
             reader.set_limits(FrameLimits { frame_bytes_max: frame_bytes_max.max(limits.frame_bytes_max), ..limits });

@@ -9,19 +9,19 @@ use actix::Recipient;
 use bytes::Bytes;
 use rand::Rng;
 use rand::rngs::StdRng;
-use tokio::io::{AsyncWriteExt, ReadHalf, WriteHalf, split};
+use tokio::io::{ReadHalf, WriteHalf, split};
 use tokio::sync::oneshot;
-use tokio::time::timeout;
 
 use super::messages::{LinkEvent, Origin, PeerEvent};
 use super::{PoolParts, Routes};
 use crate::core::ring::Member;
 use crate::node::env::Moment;
 use crate::node::outbox::{Outbox, Weigh};
-use crate::wire::frame::{self, FrameLimits, FrameReader, GREETING};
+use crate::wire::dial::dial;
+use crate::wire::frame::{self, FrameLimits, FrameReader};
 use crate::wire::handshake::{Hello, Role, Welcome};
 use crate::wire::message::{ToCoordinator, ToReplica};
-use crate::wire::net::{self, Stream};
+use crate::wire::net::Stream;
 
 /// When the other side was last heard, in microseconds since the pool began plus one; zero for never.
 #[derive(Debug, Default)]
@@ -75,33 +75,20 @@ impl Dialer {
 
     async fn dial(&self) -> io::Result<Wire> {
         let patience = Duration::from_millis(self.parts.config.node.timing.connect_timeout_ms);
-        match timeout(patience, self.greet()).await {
-            Ok(result) => result,
-            Err(_) => Err(io::Error::new(io::ErrorKind::TimedOut, format!("no answer in {} ms", patience.as_millis()))),
-        }
-    }
-
-    async fn greet(&self) -> io::Result<Wire> {
-        let (read, mut write) = split(net::connect(&self.callee.address).await?);
-        let mut reader = FrameReader::new(read, GREETING);
         let role = Role::Peer {
-            node: self.parts.node,
-            store: self.parts.store,
+            node: self.parts.config.node.id,
+            cluster: self.parts.cluster,
+            start: self.parts.start,
             callee: self.callee.store,
             arbiter: self.parts.arbiter as u16,
         };
-        let mut greeting = bytes::BytesMut::new();
         let hello = Hello::new(Some(self.parts.config.cluster.name.clone()), role);
-        frame::encode(&hello, GREETING.frame_bytes_max, &mut greeting);
-        write.write_all(&greeting).await?;
-        match reader.read_one::<Welcome>().await? {
-            Some(Welcome::Accepted { frame_bytes_max, .. }) => {
-                reader.set_limits(self.limits());
-                Ok((reader, write, frame_bytes_max))
-            }
-            Some(Welcome::Refused(refusal)) => Err(io::Error::other(refusal)),
-            None => Err(io::ErrorKind::UnexpectedEof.into()),
-        }
+        let (Welcome::Accepted { frame_bytes_max, .. }, stream) = dial(&self.callee.address, &hello, patience).await?
+        else {
+            return Err(io::Error::new(io::ErrorKind::InvalidData, "it answers as to a coordination link"));
+        };
+        let (read, write) = split(stream);
+        Ok((FrameReader::new(read, self.limits()), write, frame_bytes_max))
     }
 
     fn limits(&self) -> FrameLimits {

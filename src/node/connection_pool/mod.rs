@@ -19,7 +19,7 @@ use super::outbox::{NotTaken, Outbox, OutboxLimits};
 use super::stats::{Counter, Stats};
 use super::view::{SharedHealth, SharedRing};
 use crate::config::Config;
-use crate::core::id::{NodeId, StoreId};
+use crate::core::id::{ClusterId, Start, StoreId};
 use crate::wire::message::{ReplicaError, ToReplica};
 use crate::wire::report::PeerReport;
 
@@ -29,10 +29,10 @@ pub type Routes = BTreeMap<Origin, Recipient<PeerEvent>>;
 /// What a ConnectionPool is made of.
 #[derive(Clone)]
 pub struct PoolParts {
-    /// This node.
-    pub node: NodeId,
-    /// Its store.
-    pub store: StoreId,
+    /// The cluster.
+    pub cluster: ClusterId,
+    /// This store, and which start of it.
+    pub start: Start,
     /// Limits and timing.
     pub config: Arc<Config>,
     /// The ring.
@@ -85,7 +85,7 @@ impl ConnectionPool {
             }
         }
         for member in view.ring.members() {
-            if member.store == self.parts.store || self.peers.contains_key(&member.store) {
+            if member.store == self.parts.start.store || self.peers.contains_key(&member.store) {
                 continue;
             }
             let heard = Arc::new(link::Heard::default());
@@ -189,7 +189,7 @@ impl Handler<LinkEvent> for ConnectionPool {
     type Result = ();
 
     fn handle(&mut self, event: LinkEvent, _: &mut Context<Self>) {
-        let (limits, node) = (self.limits(), self.parts.node);
+        let (limits, node) = (self.limits(), self.parts.config.node.id);
         match event {
             LinkEvent::Up { store, attach } => {
                 let Some(peer) = self.peers.get_mut(&store) else { return };

@@ -48,6 +48,7 @@ impl Connection {
         let frame_bytes_max = match reader.read_one().await? {
             Some(Welcome::Accepted { frame_bytes_max, .. }) => frame_bytes_max,
             Some(Welcome::Refused(refusal)) => return Err(io::Error::other(refusal)),
+            Some(Welcome::Keeper { .. }) => return Err(io::ErrorKind::InvalidData.into()),
             None => return Err(io::ErrorKind::UnexpectedEof.into()),
         };
         reader.set_limits(FrameLimits::default());
