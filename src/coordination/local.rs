@@ -3,7 +3,6 @@
 //! `--dev` and tests use it. It has no clock: its owner tells it the time with [`Local::tick`], and only then do sessions
 //! expire. A call is carried out when its future is first polled; nobody ever waits but for a [`Watch`].
 
-use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
@@ -13,7 +12,8 @@ use tokio::sync::watch;
 use super::api::{self, Error, Read, Service, Session, SessionState, Watch};
 use super::state::{Action, Answer, Command, Numbered, Sequences, State};
 use super::tree::{Change, Content, CreateMode, Listing, Outcome, Path, SessionId, Stat, Tree};
-use super::watch::{WatchId, Watched, Watches};
+use super::watch::{WatchId, Watched};
+use super::watchers::Watchers;
 
 /// There is no other leader, so there is one term.
 const TERM: u64 = 1;
@@ -26,10 +26,7 @@ pub struct Local(Arc<Mutex<Shared>>);
 struct Shared {
     state: State,
     now_ms: u64,
-    watches: Watches,
-    /// Who holds each watch, and how to tell them.
-    watchers: BTreeMap<WatchId, (SessionId, watch::Sender<()>)>,
-    sessions: BTreeMap<SessionId, watch::Sender<SessionState>>,
+    watchers: Watchers,
 }
 
 impl Local {
@@ -61,19 +58,7 @@ impl Local {
 impl Shared {
     fn apply(&mut self, action: Action) -> Result<Answer, Error> {
         let applied = self.state.apply(TERM, Command { now_ms: self.now_ms, action });
-        for id in self.watches.concerned(&applied.events) {
-            if let Some((_, watcher)) = self.watchers.get(&id) {
-                watcher.send_replace(());
-            }
-        }
-        for session in applied.ended {
-            if let Some(state) = self.sessions.remove(&session) {
-                state.send_replace(SessionState::Expired);
-            }
-            // Without its sender a watch ends.
-            let ended = self.watchers.extract_if(.., |_, (holder, _)| *holder == session);
-            ended.for_each(|(id, _)| self.watches.remove(id));
-        }
+        self.watchers.tell(&applied);
         Ok(applied.reply?)
     }
 }
@@ -86,8 +71,7 @@ impl Service for Local {
             let Answer::Opened { session: id, timeout_ms } = shared.apply(Action::Open { timeout_ms })? else {
                 return Err(strange());
             };
-            let (sender, state) = watch::channel(SessionState::Connected);
-            shared.sessions.insert(id, sender);
+            let state = shared.watchers.attend(id);
             let timeout = Duration::from_millis(timeout_ms);
             let session = LocalSession { service: self.clone(), id, timeout, state, sequences: Mutex::default() };
             Ok(Box::new(session) as Box<dyn Session>)
@@ -211,9 +195,7 @@ impl Session for LocalSession {
             if !shared.state.is_open(self.id) {
                 return Err(Error::SessionExpired);
             }
-            let (sender, receiver) = watch::channel(());
-            let id = shared.watches.add(path, watched);
-            shared.watchers.insert(id, (self.id, sender));
+            let (id, receiver) = shared.watchers.add(self.id, path, watched);
             Ok(Box::new(LocalWatch { service: self.service.clone(), id, receiver }) as Box<dyn Watch>)
         })
     }
@@ -233,9 +215,7 @@ impl Watch for LocalWatch {
 
 impl Drop for LocalWatch {
     fn drop(&mut self) {
-        let mut shared = self.service.shared();
-        shared.watches.remove(self.id);
-        shared.watchers.remove(&self.id);
+        self.service.shared().watchers.remove(self.id);
     }
 }
 
