@@ -6,6 +6,7 @@ use std::io::Cursor;
 
 use serde::{Deserialize, Serialize};
 
+use super::runtime::SeededRuntime;
 use crate::coordination::state::{Command, Reply};
 use crate::core::id::{NodeId, StoreId};
 
@@ -59,5 +60,5 @@ openraft::declare_raft_types!(
         Node = Endpoint,
         Entry = openraft::Entry<Types>,
         SnapshotData = Cursor<Vec<u8>>,
-        AsyncRuntime = openraft::TokioRuntime,
+        AsyncRuntime = SeededRuntime,
 );

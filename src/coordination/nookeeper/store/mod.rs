@@ -1,0 +1,61 @@
+//! What a replica keeps on its disk, and what it has applied of it.
+//!
+//! One redb file holds the log, the vote, how far the log is committed, and the last snapshot. [`LogStore`] and [`Machine`] are
+//! its two faces towards the Raft crate, [`Replica`] is the applied state towards readers.
+//!
+//! An entry is written and synced, then acknowledged; when a majority has it, it is applied to the state in memory and told to
+//! those who watch. Now and then the state is stored as a snapshot, and the log before it goes. A start takes the snapshot and
+//! applies the committed entries after it once more. A replica that is far behind gets a snapshot instead of entries.
+
+mod file;
+mod log;
+mod machine;
+mod record;
+mod replica;
+
+use std::path::{Path, PathBuf};
+
+use redb::{Database, DatabaseError};
+
+pub use file::{FileError, OpenError};
+pub use log::LogStore;
+pub use machine::Machine;
+pub use replica::Replica;
+
+use file::File;
+
+/// Memory for pages of the file. What is read often is applied and in memory anyway.
+const CACHE_BYTES: usize = 8 << 20;
+
+/// Opens what a replica stored, or makes it in an empty database.
+///
+/// # Errors
+/// [`OpenError`].
+pub fn open(database: Database) -> Result<(LogStore, Machine), OpenError> {
+    let file = File::open(database)?;
+    let machine = Machine::open(file.clone())?;
+    Ok((LogStore(file), machine))
+}
+
+/// Opens the file of a replica, or makes it. It is read whole, so that damage shows now and not when a page is needed.
+///
+/// # Errors
+/// [`PathError`], which names the file.
+pub fn open_path(path: &Path) -> Result<(LogStore, Machine), PathError> {
+    let opened = database(path).map_err(|error| FileError::from(error).into()).and_then(open);
+    opened.map_err(|cause| PathError { path: path.to_owned(), cause })
+}
+
+fn database(path: &Path) -> Result<Database, DatabaseError> {
+    Database::builder().set_cache_size(CACHE_BYTES).set_check_integrity_on_open(true).create(path)
+}
+
+/// Why a file was not opened.
+#[derive(Debug, thiserror::Error)]
+#[error("{}: {cause}", path.display())]
+pub struct PathError {
+    /// Which.
+    pub path: PathBuf,
+    /// Why.
+    pub cause: OpenError,
+}
