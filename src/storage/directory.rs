@@ -1,29 +1,35 @@
 //! The data directory of a store.
 //!
 //! ```text
-//! lock         held while a process works here; names that process
-//! store.toml   format, engine, cluster, node, store id, start number
-//! clean        the engine's files with their lengths, as the last orderly stop left them
-//! engine/      the engine's own
+//! lock                held while a process works here; names that process
+//! store.toml          format, engine, store id, start number, and once it joined: cluster, node, generation
+//! clean               the engine's files with their lengths, as the last orderly stop left them
+//! engine/             the engine's own
+//! coordination.redb   the coordination service's log, vote and snapshots
+//! ring                the last known ring
+//! set-aside-…/        a store that was here before (see `aside`)
 //! ```
 //!
 //! The directory is made when its path is absent or empty. Anything else that is not ours is refused before a byte in it
-//! changes. Each opening raises the *start number* and makes it durable before the engine is touched, so that whoever keeps
-//! the highest number seen can tell a directory that was rolled back to an older copy.
+//! changes. A new one holds a *fresh* store with a random id, which belongs nowhere until it is adopted. Each opening raises the
+//! *start number* and makes it durable before anything else is touched, so that whoever keeps the highest number seen can
+//! tell a directory that was rolled back to an older copy.
+
+mod aside;
+mod clean;
+mod ring;
 
 use std::fs::{self, File, OpenOptions, TryLockError};
 use std::io::{self, Read, Seek, Write};
 use std::path::{Path, PathBuf};
 
-use xxhash_rust::xxh3::xxh3_64;
-
-use super::identity::{self, Identity};
+use super::identity::{self, Identity, Joined};
 use super::{StorageError, disk};
 use crate::core::id::{NodeId, StoreId};
 
 const LOCK: &str = "lock";
-const CLEAN: &str = "clean";
 const ENGINE: &str = "engine";
+const COORDINATION: &str = "coordination.redb";
 
 /// What a file system puts in its root directory by itself; a data directory may be a mount point.
 const MOUNT_POINT: &str = "lost+found";
@@ -31,12 +37,10 @@ const MOUNT_POINT: &str = "lost+found";
 /// Who is opening a data directory. Whatever in it belongs to someone else is refused.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct Expected {
-    /// The cluster's name.
-    pub cluster: String,
-    /// The node.
-    pub node: NodeId,
-    /// The store; a new directory gets this id.
-    pub store: StoreId,
+    /// The cluster's name; `None`: whichever it is, for a node that joins learns it later.
+    pub cluster: Option<String>,
+    /// The node; `None`: whichever it is.
+    pub node: Option<NodeId>,
     /// The engine's name.
     pub engine: String,
 }
@@ -52,39 +56,35 @@ pub struct DataDir {
 }
 
 impl DataDir {
-    /// Opens the directory, making it if it is absent or empty, and raises its start number.
-    pub fn open(path: &Path, expected: &Expected) -> Result<DataDir, StorageError> {
+    /// Opens the directory and raises its start number. If it is absent or empty it is made, for a store whose id is
+    /// `fresh`, which must be drawn at random.
+    ///
+    /// A setting aside that was interrupted is finished first, and the store that was begun then is found.
+    pub fn open(path: &Path, expected: &Expected, fresh: StoreId) -> Result<DataDir, StorageError> {
         let at_path = |source| StorageError::io(path, source);
         make_directory(path).map_err(at_path)?;
         refuse_foreign(path)?;
         let lock = take_lock(path)?;
 
         let identity_path = path.join(identity::FILE);
-        let mut identity = match fs::read(&identity_path) {
-            Ok(content) => Identity::decode(&identity_path, &content)?,
-            Err(error) if error.kind() == io::ErrorKind::NotFound => Identity {
-                format: identity::FORMAT,
-                engine: expected.engine.clone(),
-                cluster: expected.cluster.clone(),
-                node: expected.node,
-                store: expected.store,
-                start: 0,
-                made: false,
-            },
+        let before = match fs::read(&identity_path) {
+            Ok(content) => Some(Identity::decode(&identity_path, &content)?),
+            Err(error) if error.kind() == io::ErrorKind::NotFound => None,
             Err(error) => return Err(StorageError::io(&identity_path, error)),
         };
-        refuse_other(path, &identity, expected)?;
-
-        let was_clean = match fs::read(path.join(CLEAN)) {
-            Ok(marker) => check_marker(path, &marker, identity.start)?,
-            Err(_) => false,
+        let (identity, was_clean) = match before {
+            None => (Identity::fresh(&expected.engine, fresh), false),
+            Some(identity) => {
+                refuse_other(path, &identity, expected)?;
+                let identity = aside::finish(path, identity)?;
+                let was_clean = clean::check(path, identity.start)?;
+                (Identity { start: identity.start + 1, ..identity }, was_clean)
+            }
         };
-        identity.start += 1;
-        let mut directory = DataDir { path: path.into(), identity, was_clean, _lock: lock };
-        directory.write_identity()?;
+        write_identity(path, &identity)?;
         // The raised start number already made it stale; this only spares the reader a riddle.
-        let _ = fs::remove_file(path.join(CLEAN));
-        Ok(directory)
+        let _ = fs::remove_file(path.join(clean::FILE));
+        Ok(DataDir { path: path.into(), identity, was_clean, _lock: lock })
     }
 
     /// The directory itself.
@@ -92,14 +92,9 @@ impl DataDir {
         &self.path
     }
 
-    /// How often the directory was opened, this time included: it rises by one with each start.
-    pub fn start(&self) -> u64 {
-        self.identity.start
-    }
-
-    /// The store whose bytes these are.
-    pub fn store(&self) -> StoreId {
-        self.identity.store
+    /// What the store knows of itself.
+    pub fn identity(&self) -> &Identity {
+        &self.identity
     }
 
     /// Whether the last stop was an orderly one. `false` for a new directory.
@@ -107,11 +102,41 @@ impl DataDir {
         self.was_clean
     }
 
+    /// Makes the store a member: of `joined`, under the id `store`, its own or one that the cluster reserved for it.
+    /// Durable at the return. Doing it again changes nothing.
+    ///
+    /// # Errors
+    /// [`StorageError::Belongs`] if it is a member already, elsewhere or under another id.
+    pub fn adopt(&mut self, joined: Joined, store: StoreId) -> Result<(), StorageError> {
+        self.change(|identity, path| identity.adopt(path, joined, store))
+    }
+
+    /// Notes that the store takes part in this generation of the coordination service. Durable at the return.
+    ///
+    /// # Errors
+    /// [`StorageError::OlderGeneration`] if it took part in a later one.
+    pub fn set_generation(&mut self, generation: u32) -> Result<(), StorageError> {
+        self.change(|identity, path| identity.raise(path, generation))
+    }
+
+    /// Moves all that the store has into `set-aside-<start>-<store>/` inside the directory, and starts again as the store
+    /// `fresh`, drawn at random, which belongs nowhere. The engine and the coordination file must be closed. A crash at any
+    /// moment leaves either the old store untouched or the rest to the next opening.
+    pub fn set_aside(&mut self, fresh: StoreId) -> Result<(), StorageError> {
+        self.change(|identity, _| {
+            identity.successor = Some(fresh);
+            Ok(())
+        })?;
+        self.identity = aside::finish(&self.path, self.identity.clone())?;
+        self.was_clean = false;
+        Ok(())
+    }
+
     /// Opens the engine with `open`, which gets the engine's directory: an absent one that it must make, or one that it once
     /// made completely. One whose making was interrupted is thrown away first; nothing in it was ever acknowledged.
     pub fn open_engine<T>(&mut self, open: impl FnOnce(&Path) -> Result<T, StorageError>) -> Result<T, StorageError> {
         let path = self.path.join(ENGINE);
-        if self.identity.made {
+        if self.identity.engine_made {
             if !path.is_dir() {
                 return Err(StorageError::corrupt(&path, "it is gone, though this store was in use before"));
             }
@@ -123,24 +148,81 @@ impl DataDir {
             return Err(StorageError::io(&path, error));
         }
         let engine = open(&path)?;
-        self.identity.made = true;
-        self.write_identity()?;
+        self.change(|identity, _| {
+            identity.engine_made = true;
+            Ok(())
+        })?;
         Ok(engine)
+    }
+
+    /// Where the coordination service keeps its log, vote and snapshots.
+    pub fn coordination_file(&self) -> PathBuf {
+        self.path.join(COORDINATION)
+    }
+
+    /// Opens the coordination service's file with `open`, which makes it if it is not there. One that was made once and is
+    /// gone is refused, for a store must not vote again that forgot how it voted; [`DataDir::set_aside`] is the way on.
+    pub fn open_coordination<T>(
+        &mut self,
+        open: impl FnOnce(&Path) -> Result<T, StorageError>,
+    ) -> Result<T, StorageError> {
+        let path = self.coordination_file();
+        if self.identity.coordination_made {
+            if !path.is_file() {
+                return Err(StorageError::corrupt(&path, "it is gone, though this store took part before"));
+            }
+            return open(&path);
+        }
+        remove_file(&path)?;
+        let opened = open(&path)?;
+        disk::sync_directory(&self.path).map_err(|error| StorageError::io(&path, error))?;
+        self.change(|identity, _| {
+            identity.coordination_made = true;
+            Ok(())
+        })?;
+        Ok(opened)
+    }
+
+    /// Deletes the coordination service's file, so that the next opening makes an empty one: after a forced recovery
+    /// elsewhere. The file must be closed, and the store must first have got another name in the service
+    /// ([`DataDir::set_generation`]).
+    pub fn drop_coordination(&mut self) -> Result<(), StorageError> {
+        self.change(|identity, _| {
+            identity.coordination_made = false;
+            Ok(())
+        })?;
+        remove_file(&self.coordination_file())
+    }
+
+    /// Keeps `ring` as the last known one, in the place of the one before. Durable at the return.
+    pub fn save_ring(&self, ring: &[u8]) -> Result<(), StorageError> {
+        ring::save(&self.path, ring).map_err(|error| StorageError::io(&self.path.join(ring::FILE), error))
+    }
+
+    /// The last known ring; `None`, with a line in the log, if it is damaged.
+    pub fn load_ring(&self) -> Option<Vec<u8>> {
+        ring::load(&self.path)
     }
 
     /// Releases the directory after an orderly stop. The engine must be closed: its files are listed as they are now, and
     /// the next opening refuses a directory in which they are not the same.
     pub fn close(self) -> Result<(), StorageError> {
-        let body = list_files(&self.path.join(ENGINE), self.identity.start);
-        let marker = format!("{body}{:016x}\n", xxh3_64(body.as_bytes()));
-        disk::replace_file(&self.path, CLEAN, marker.as_bytes())
-            .map_err(|error| StorageError::io(&self.path.join(CLEAN), error))
+        clean::mark(&self.path, self.identity.start)
+            .map_err(|error| StorageError::io(&self.path.join(clean::FILE), error))
     }
 
-    fn write_identity(&mut self) -> Result<(), StorageError> {
-        let at_file = |error| StorageError::io(&self.path.join(identity::FILE), error);
-        let content = self.identity.encode().map_err(|error| at_file(io::Error::other(error)))?;
-        disk::replace_file(&self.path, identity::FILE, content.as_bytes()).map_err(at_file)
+    /// Changes the identity; in memory only once it is durable.
+    fn change(
+        &mut self,
+        change: impl FnOnce(&mut Identity, &Path) -> Result<(), StorageError>,
+    ) -> Result<(), StorageError> {
+        let mut identity = self.identity.clone();
+        change(&mut identity, &self.path)?;
+        if identity != self.identity {
+            write_identity(&self.path, &identity)?;
+            self.identity = identity;
+        }
+        Ok(())
     }
 }
 
@@ -194,17 +276,16 @@ fn take_lock(path: &Path) -> Result<File, StorageError> {
     Ok(lock)
 }
 
+/// Refuses a store that is known to be another's.
 fn refuse_other(path: &Path, identity: &Identity, expected: &Expected) -> Result<(), StorageError> {
     let path = path.to_path_buf();
-    if identity.cluster != expected.cluster {
-        let (found, expected) = (identity.cluster.clone(), expected.cluster.clone());
-        return Err(StorageError::OtherCluster { path, found, expected });
-    }
-    if identity.node != expected.node {
-        return Err(StorageError::OtherNode { path, found: identity.node, expected: expected.node });
-    }
-    if identity.store != expected.store {
-        return Err(StorageError::OtherStore { path, found: identity.store, expected: expected.store });
+    if let Some(joined) = &identity.joined {
+        if let Some(expected) = expected.cluster.clone().filter(|expected| *expected != joined.name) {
+            return Err(StorageError::OtherCluster { path, found: joined.name.clone(), expected });
+        }
+        if let Some(expected) = expected.node.filter(|expected| *expected != joined.node) {
+            return Err(StorageError::OtherNode { path, found: joined.node, expected });
+        }
     }
     if identity.engine != expected.engine {
         let (found, expected) = (identity.engine.clone(), expected.engine.clone());
@@ -213,40 +294,18 @@ fn refuse_other(path: &Path, identity: &Identity, expected: &Expected) -> Result
     Ok(())
 }
 
-/// The clean marker without its checksum: the start that it ends, then every file with its length.
-fn list_files(engine: &Path, start: u64) -> String {
-    let mut files = Vec::new();
-    disk::visit(engine, &mut |path, file| {
-        let name = path.strip_prefix(engine).unwrap_or(path).display().to_string();
-        files.push(format!("{name} {}\n", file.len()));
-    });
-    files.sort();
-    format!("start {start}\n{}", files.concat())
+fn write_identity(directory: &Path, identity: &Identity) -> Result<(), StorageError> {
+    let at_file = |error| StorageError::io(&directory.join(identity::FILE), error);
+    let content = identity.encode().map_err(|error| at_file(io::Error::other(error)))?;
+    disk::replace_file(directory, identity::FILE, content.as_bytes()).map_err(at_file)
 }
 
-/// Whether `marker` ends start number `start`. An error if it does and the engine's files are not as it lists them. A marker
-/// that is of another start, or damaged, says nothing.
-fn check_marker(path: &Path, marker: &[u8], start: u64) -> Result<bool, StorageError> {
-    const CHECKSUM_BYTES: usize = 17;
-    let Some((body, checksum)) = marker.len().checked_sub(CHECKSUM_BYTES).and_then(|at| marker.split_at_checked(at))
-    else {
-        return Ok(false);
-    };
-    if checksum != format!("{:016x}\n", xxh3_64(body)).as_bytes()
-        || !body.starts_with(format!("start {start}\n").as_bytes())
-    {
-        return Ok(false);
+/// Removes what may be there.
+fn remove_file(path: &Path) -> Result<(), StorageError> {
+    match fs::remove_file(path) {
+        Err(error) if error.kind() != io::ErrorKind::NotFound => Err(StorageError::io(path, error)),
+        _ => Ok(()),
     }
-    let (then, now) = (String::from_utf8_lossy(body), list_files(&path.join(ENGINE), start));
-    if then == now {
-        return Ok(true);
-    }
-    let gone = then.lines().find(|line| now.lines().all(|other| other != *line));
-    let detail = match gone {
-        Some(line) => format!("the last orderly stop left a file and length {line:?}, which is not there now"),
-        None => "it holds files that the last orderly stop did not leave".into(),
-    };
-    Err(StorageError::corrupt(&path.join(ENGINE), detail))
 }
 
 #[cfg(test)]

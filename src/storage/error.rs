@@ -4,7 +4,7 @@ use std::io;
 use std::path::{Path, PathBuf};
 
 use super::disk;
-use crate::core::id::{NodeId, StoreId};
+use crate::core::id::{ClusterId, NodeId, StoreId};
 
 /// What went wrong with storage.
 ///
@@ -74,6 +74,20 @@ pub enum StorageError {
         /// The newest that this program reads.
         known: u64,
     },
+    /// Made by an older version of this program, whose stores cannot become members.
+    #[error(
+        "{} has format {found}, of a version whose stores had no id of their own; this version needs format {known}. \
+         Start with an empty data directory, and copy what the old nodes hold through a client while the version that \
+         made them serves it", path.display()
+    )]
+    OlderFormat {
+        /// The file that says so.
+        path: PathBuf,
+        /// Its format.
+        found: u64,
+        /// The one that this program reads.
+        known: u64,
+    },
     /// The directory belongs to another cluster.
     #[error("{} belongs to cluster {found:?}, not to {expected:?}; check data_dir and cluster", path.display())]
     OtherCluster {
@@ -94,15 +108,39 @@ pub enum StorageError {
         /// This node.
         expected: NodeId,
     },
-    /// The directory holds another store than the cluster expects of this node.
-    #[error("{} holds store {found}, but store {expected} is expected", path.display())]
-    OtherStore {
+    /// The store was to join a cluster, and belongs to one already.
+    #[error(
+        "{} holds store {store} of node {node} in cluster {name:?} ({cluster}); it can join no other, nor take another id", path.display()
+    )]
+    Belongs {
         /// The data directory.
         path: PathBuf,
         /// The store in it.
-        found: StoreId,
-        /// The store that was asked for.
-        expected: StoreId,
+        store: StoreId,
+        /// Its cluster.
+        cluster: ClusterId,
+        /// That cluster's name.
+        name: String,
+        /// The node that it is of.
+        node: NodeId,
+    },
+    /// The coordination service was recovered more often than whoever says so knows.
+    #[error("{} knows generation {known} of the coordination service, so generation {given} is over", path.display())]
+    OlderGeneration {
+        /// The data directory.
+        path: PathBuf,
+        /// The generation that was to be set.
+        given: u32,
+        /// The highest that the store took part in.
+        known: u32,
+    },
+    /// The directory cannot be put aside or dropped while somebody works with what is in it.
+    #[error("{} cannot be set aside: {handles} handles on its engine are open", path.display())]
+    StillOpen {
+        /// The data directory.
+        path: PathBuf,
+        /// How many.
+        handles: usize,
     },
     /// The directory was made by another engine.
     #[error("{} was made by engine {found:?}, not by {expected:?}; check engine", path.display())]
@@ -160,6 +198,15 @@ impl StorageError {
         match source.kind() {
             io::ErrorKind::NotFound => StorageError::corrupt(path, "it is gone"),
             _ => StorageError::io(path, source),
+        }
+    }
+
+    /// What opening the coordination service's database at `path` failed with.
+    pub fn database(path: &Path, source: redb::DatabaseError) -> StorageError {
+        match source {
+            redb::DatabaseError::DatabaseAlreadyOpen => StorageError::Held { path: path.into(), pid: None },
+            redb::DatabaseError::Storage(redb::StorageError::Io(source)) => StorageError::io(path, source),
+            other => StorageError::corrupt(path, other.to_string()),
         }
     }
 

@@ -6,8 +6,9 @@
 //!
 //! What happens, in order:
 //!
-//! 1. [`open::open`] takes the [`directory::DataDir`]: the lock that keeps a second process out, and the identity that tells
-//!    whose bytes these are. Whatever does not belong to this store, is newer, or is damaged is refused untouched.
+//! 1. A [`home::Home`] is opened. On a real disk it takes the [`directory::DataDir`]: the lock that keeps a second process out,
+//!    and the identity that tells whose bytes these are. Whatever does not belong to this node, is of another format, or is
+//!    damaged is refused untouched.
 //! 2. It opens the engine inside. What an engine shows after it was opened is durable, whatever was synced before the stop.
 //! 3. One writer thread calls [`Engine::apply`] for each group of waiting writes and then, as the policy says,
 //!    [`Engine::sync`] once for all of them. Any thread reads.
@@ -30,9 +31,9 @@ pub mod directory;
 pub mod disk;
 mod error;
 pub mod fjall;
+pub mod home;
 mod identity;
 pub mod memory;
-pub mod open;
 
 pub use error::StorageError;
 

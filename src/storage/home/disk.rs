@@ -1,0 +1,116 @@
+//! A data directory, and the fjall engine in it.
+
+use std::path::Path;
+use std::sync::Arc;
+
+use super::{FreeSpace, Home, Identity, Joined, release};
+use crate::core::id::StoreId;
+use crate::storage::directory::{DataDir, Expected};
+use crate::storage::fjall::{self, FjallEngine, Settings};
+use crate::storage::{Engine, StorageError, disk};
+
+/// A home on a real disk.
+pub struct DiskHome {
+    directory: DataDir,
+    settings: Settings,
+    /// Once it was opened.
+    engine: Option<Arc<dyn Engine>>,
+}
+
+impl DiskHome {
+    /// Opens the data directory at `path` for a node of the cluster `name`; each is `None` if it is not known yet. A new
+    /// directory gets the store id `fresh`, which must be drawn at random.
+    pub fn open(
+        path: &Path,
+        expected: &Expected,
+        settings: Settings,
+        fresh: StoreId,
+    ) -> Result<DiskHome, StorageError> {
+        let directory = DataDir::open(path, expected, fresh)?;
+        if !directory.was_clean() && directory.identity().start > 1 {
+            log::info!("the last stop was not orderly; recovering from the journal");
+        }
+        Ok(DiskHome { directory, settings, engine: None })
+    }
+
+    /// What to expect of a directory of this kind, for a node of a cluster as far as these are known.
+    pub fn expected(cluster: Option<String>, node: Option<crate::core::id::NodeId>) -> Expected {
+        Expected { cluster, node, engine: fjall::NAME.into() }
+    }
+}
+
+impl Home for DiskHome {
+    fn identity(&self) -> &Identity {
+        self.directory.identity()
+    }
+
+    fn was_clean(&self) -> bool {
+        self.directory.was_clean()
+    }
+
+    fn adopt(&mut self, joined: Joined, store: StoreId) -> Result<(), StorageError> {
+        self.directory.adopt(joined, store)
+    }
+
+    fn set_generation(&mut self, generation: u32) -> Result<(), StorageError> {
+        self.directory.set_generation(generation)
+    }
+
+    fn set_aside(&mut self, fresh: StoreId) -> Result<(), StorageError> {
+        release(&mut self.engine)
+            .map_err(|handles| StorageError::StillOpen { path: self.directory.path().into(), handles })?;
+        self.directory.set_aside(fresh)
+    }
+
+    fn open_engine(&mut self) -> Result<Arc<dyn Engine>, StorageError> {
+        if let Some(engine) = &self.engine {
+            return Ok(engine.clone());
+        }
+        let engine = self.directory.open_engine(|path| FjallEngine::open(path, &self.settings))?;
+        if engine.discarded_bytes() > 0 {
+            log::warn!(
+                "recovery dropped {} bytes of journal that no sync had confirmed, or that are damaged",
+                engine.discarded_bytes()
+            );
+        }
+        Ok(self.engine.insert(Arc::new(engine)).clone())
+    }
+
+    fn free_space(&self) -> FreeSpace {
+        let path = self.directory.path().to_path_buf();
+        Box::new(move || disk::free_bytes(&path).ok())
+    }
+
+    fn open_coordination(&mut self) -> Result<redb::Database, StorageError> {
+        self.directory
+            .open_coordination(|path| redb::Database::create(path).map_err(|error| StorageError::database(path, error)))
+    }
+
+    fn drop_coordination(&mut self) -> Result<(), StorageError> {
+        self.directory.drop_coordination()
+    }
+
+    fn save_ring(&self, ring: &[u8]) -> Result<(), StorageError> {
+        self.directory.save_ring(ring)
+    }
+
+    fn load_ring(&self) -> Option<Vec<u8>> {
+        self.directory.load_ring()
+    }
+
+    /// Syncs, closes the engine, and marks the directory as cleanly closed. While another handle on the engine lives the
+    /// marker would not stay true, so then it is left out, and the next start is like one after a crash.
+    fn close(mut self: Box<Self>) -> Result<(), StorageError> {
+        if let Some(engine) = &self.engine {
+            engine.sync()?;
+        }
+        match release(&mut self.engine) {
+            Ok(()) => self.directory.close(),
+            Err(handles) => {
+                let path = self.directory.path().display();
+                log::warn!("{path} is not marked clean: {handles} handles on its engine are open");
+                Ok(())
+            }
+        }
+    }
+}

@@ -1,0 +1,1 @@
+//! What every home must do.
