@@ -11,9 +11,9 @@ use crate::coordination::StaticList;
 use crate::core::id::{ClusterId, Start, StoreId};
 use crate::node::env::Env;
 use crate::node::{StartError, Store};
-use crate::storage::directory::Expected;
-use crate::storage::memory::MemoryDisk;
-use crate::storage::open::OpenStore;
+use crate::storage::home::disk::DiskHome;
+use crate::storage::home::memory::MemoryDirectory;
+use crate::storage::home::{Home, Joined};
 use crate::storage::{self, StorageError};
 
 /// Why the program ended.
@@ -28,12 +28,6 @@ pub enum RunError {
     /// Signals cannot be heard.
     #[error("cannot listen to signals: {0}")]
     Signals(#[from] std::io::Error),
-}
-
-/// What is open while a node runs and closed after it.
-enum Opened {
-    Disk(OpenStore),
-    Memory,
 }
 
 /// Runs a node until SIGTERM or SIGINT.
@@ -56,7 +50,8 @@ pub fn run_until(
     started: impl FnOnce(&Server),
     stop: impl Future<Output = std::io::Result<()>>,
 ) -> Result<(), RunError> {
-    let (store, opened) = open(&config)?;
+    let mut home = open(&config)?;
+    let store = store_of(home.as_mut())?;
     let result = System::new().block_on(async {
         let cores = std::thread::available_parallelism().map_or(1, usize::from);
         let arbiters = match config.node.arbiters {
@@ -81,49 +76,34 @@ pub fn run_until(
         result
     });
     // With the system all actors are gone, and with them all handles on the engine but this one.
-    match opened {
-        Opened::Disk(store) => store.close().map_err(RunError::Storage).and(result),
-        Opened::Memory => result,
-    }
+    home.close().map_err(RunError::Storage).and(result)
 }
 
-fn open(config: &Config) -> Result<(Store, Opened), StorageError> {
+fn open(config: &Config) -> Result<Box<dyn Home>, StorageError> {
     let id = StoreId::of_static_node(&config.cluster.name, config.node.id);
     let settings = &config.node.storage;
+    let mut home: Box<dyn Home> = match settings.engine {
+        EngineKind::Memory => Box::new(MemoryDirectory::default().open(id)),
+        EngineKind::Fjall => {
+            let expected = DiskHome::expected(Some(config.cluster.name.clone()), Some(config.node.id));
+            let fjall = storage::fjall::Settings {
+                cache_bytes: settings.blocks_bytes(),
+                reserve_bytes: settings.disk_free_bytes_min,
+            };
+            Box::new(DiskHome::open(&config.node.data_dir, &expected, fjall, id)?)
+        }
+    };
+    // In a static list every node names every store by itself.
+    let (name, node) = (config.cluster.name.clone(), config.node.id);
+    home.adopt(Joined { cluster: ClusterId::default(), name, node }, id)?;
+    Ok(home)
+}
+
+fn store_of(home: &mut dyn Home) -> Result<Store, StorageError> {
     // A static list makes no cluster id, and tells no copy from its original.
     let (cluster, nonce) = (ClusterId::default(), 0);
-    if settings.engine == EngineKind::Memory {
-        let engine = Arc::new(MemoryDisk::new().open());
-        let store =
-            Store { cluster, start: Start { store: id, number: 1, nonce }, engine, free_space: Box::new(|| None) };
-        return Ok((store, Opened::Memory));
-    }
-    let expected = Expected {
-        cluster: config.cluster.name.clone(),
-        node: config.node.id,
-        store: id,
-        engine: settings.engine.to_string(),
-    };
-    let fjall =
-        storage::fjall::Settings { cache_bytes: settings.blocks_bytes(), reserve_bytes: settings.disk_free_bytes_min };
-    let opened = storage::open::open(&config.node.data_dir, &expected, &fjall)?;
-    if opened.discarded_bytes > 0 {
-        log::warn!(
-            "recovery dropped {} bytes of journal that no sync had confirmed, or that are damaged",
-            opened.discarded_bytes
-        );
-    }
-    if !opened.directory.was_clean() && opened.directory.start() > 1 {
-        log::info!("the last stop was not orderly; recovered from the journal");
-    }
-    let path = config.node.data_dir.clone();
-    let store = Store {
-        cluster,
-        start: Start { store: id, number: opened.directory.start(), nonce },
-        engine: opened.engine.clone(),
-        free_space: Box::new(move || storage::disk::free_bytes(&path).ok()),
-    };
-    Ok((store, Opened::Disk(opened)))
+    let start = Start { store: home.identity().store, number: home.identity().start, nonce };
+    Ok(Store { cluster, start, engine: home.open_engine()?, free_space: home.free_space() })
 }
 
 impl From<StartError> for RunError {
