@@ -10,14 +10,21 @@ use crate::core::ring::{PARTITIONS_DEFAULT, PARTITIONS_MAX, REPLICATION_DEFAULT}
 use crate::wire::servers::split_address;
 
 use super::buckets;
+use super::coordination::CoordinationConfig;
 use super::problem::{Complaint, Problems};
 use super::source::Source;
 use super::table::Table;
 
-/// The share of a node that names none.
-const WEIGHT_DEFAULT: u32 = 100;
+/// The largest weight.
+pub(super) const WEIGHT_MAX: i64 = 10_000;
 
-/// The cluster that a node belongs to. The same on every node.
+/// The zone of a node that names none.
+pub(super) const ZONE_DEFAULT: &str = "default";
+
+/// The share of a node that names none.
+pub(super) const WEIGHT_DEFAULT: u32 = 100;
+
+/// The cluster that a node belongs to, as it is when it is made. The same on every node.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct ClusterConfig {
     /// Its name. Each handshake checks it, so that two clusters never mix.
@@ -31,6 +38,8 @@ pub struct ClusterConfig {
     pub nodes: Vec<NodeEntry>,
     /// Properties of buckets by name; [`ClusterConfig::bucket`] knows what holds for those without.
     pub buckets: BTreeMap<String, Bucket>,
+    /// What keeps all this once the cluster is made.
+    pub coordination: CoordinationConfig,
 }
 
 /// A member, as all others know it.
@@ -49,7 +58,7 @@ pub struct NodeEntry {
 impl NodeEntry {
     /// A member like any other.
     pub fn new(id: NodeId, address: impl Into<String>) -> NodeEntry {
-        NodeEntry { id, address: address.into(), zone: "default".into(), weight: WEIGHT_DEFAULT }
+        NodeEntry { id, address: address.into(), zone: ZONE_DEFAULT.into(), weight: WEIGHT_DEFAULT }
     }
 }
 
@@ -62,11 +71,17 @@ impl Default for ClusterConfig {
             replication: REPLICATION_DEFAULT,
             nodes: (1..=3).map(|id| NodeEntry::new(NodeId(id), format!("127.0.0.1:{}", 7999 + id))).collect(),
             buckets: BTreeMap::from([(DEFAULT_BUCKET.into(), Bucket::default())]),
+            coordination: CoordinationConfig::default(),
         }
     }
 }
 
 impl ClusterConfig {
+    /// The cluster of a node that has still to ask which it is: without a name and without nodes.
+    pub fn unknown() -> ClusterConfig {
+        ClusterConfig { name: String::new(), nodes: Vec::new(), ..ClusterConfig::default() }
+    }
+
     /// What holds for a bucket: its own table; else that of `default`, which also serves bare keys; else the built-in
     /// properties. (What a bucket's own table leaves out came from `default` when the file was read.)
     pub fn bucket(&self, name: &[u8]) -> &Bucket {
@@ -88,6 +103,7 @@ impl ClusterConfig {
         self.nodes.clear();
         table.sections("nodes", |_, entry| self.nodes.push(read_node(entry)));
         table.section("buckets", |table| buckets::read(&mut self.buckets, table));
+        table.section("coordination", |table| self.coordination.read(table));
     }
 
     pub(super) fn check(&self, source: &Source, problems: &mut Problems) {
@@ -106,6 +122,7 @@ impl ClusterConfig {
             problems.push(source.problem("replication", complaint));
         }
         buckets::check(&self.buckets, self.replication, source, problems);
+        self.check_coordination(source, problems);
     }
 
     fn check_nodes(&self, source: &Source, problems: &mut Problems) {
@@ -137,6 +154,6 @@ fn read_node(table: &mut Table) -> NodeEntry {
     table.text("address", &mut node.address);
     table.require("address", "host:port, where the other nodes reach it");
     table.text("zone", &mut node.zone);
-    table.number("weight", &mut node.weight, 0..=10_000, "a weight");
+    table.number("weight", &mut node.weight, 0..=WEIGHT_MAX, "a weight");
     node
 }

@@ -2,8 +2,12 @@
 //!
 //! There are two files. `cluster.toml` says what all nodes share ([`ClusterConfig`]): the name, how the token space is cut, who
 //! the nodes are, what the buckets promise. `node1.toml` and the like say what is one node's own ([`NodeConfig`]), and name the
-//! cluster's file. Flags and environment may override the four values that differ between machines ([`Overrides`]). A
+//! cluster's file. Flags and environment may override the values that differ between machines ([`Overrides`]). A
 //! node can also be started from a server list, or from nothing at all.
+//!
+//! The cluster's file only makes the cluster. Afterwards the coordination service rules, and where it differs the log says so.
+//! So a node that joins a running cluster has no such file: it names a node to ask instead ([`NodeConfig::join`]), and its
+//! [`Config::cluster`] is [`ClusterConfig::unknown`] until that one has answered.
 //!
 //! The `Default` of each type is the one place where defaults are written; `config/reference.toml` shows them all, and a test
 //! proves that it is right and that it is complete.
@@ -19,6 +23,7 @@
 
 mod buckets;
 mod cluster;
+mod coordination;
 mod limits;
 mod nearest;
 mod network;
@@ -34,6 +39,7 @@ mod tests;
 mod timing;
 
 pub use cluster::{ClusterConfig, NodeEntry};
+pub use coordination::{CoordinationConfig, CoordinationKind};
 pub use limits::NodeLimits;
 pub use network::ListenError;
 pub use node::NodeConfig;

@@ -12,6 +12,13 @@ pub(super) fn is_loopback(host: &str) -> bool {
         || bare.parse::<Ipv6Addr>().is_ok_and(|ip| ip.is_loopback())
 }
 
+/// Whether `host` stands for all addresses of a machine, which is a place to listen and none to be reached at.
+pub(super) fn is_unspecified(host: &str) -> bool {
+    let bare = host.trim_start_matches('[').trim_end_matches(']');
+    bare.parse::<Ipv4Addr>().is_ok_and(|ip| ip.is_unspecified())
+        || bare.parse::<Ipv6Addr>().is_ok_and(|ip| ip.is_unspecified())
+}
+
 /// Why a node cannot listen. Names the key to change.
 #[derive(Debug, thiserror::Error)]
 pub enum ListenError {

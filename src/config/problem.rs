@@ -8,6 +8,8 @@ use std::fmt;
 use crate::core::id::NodeId;
 use crate::wire::servers::{BadAddress, BadServers};
 
+use super::coordination::CoordinationKind;
+
 /// A configuration that cannot be used, with everything that is wrong with it. Shown one problem a line.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct ConfigError {
@@ -209,6 +211,54 @@ pub enum Complaint {
         /// Milliseconds of silence after which a peer counts as down.
         timeout_ms: u64,
     },
+    /// A key of the other coordination service.
+    #[error("means nothing with kind = \"{kind}\"; leave it out, or set coordination.kind = \"{needs}\"")]
+    OtherCoordination {
+        /// As configured.
+        kind: CoordinationKind,
+        /// What the key is for.
+        needs: &'static str,
+    },
+    /// An even number of voters survives no more losses than one less, and more than five are slower for nothing.
+    #[error("found {0} voters; name 1, 3 or 5: they survive the loss of 0, 1 or 2")]
+    VoterCount(usize),
+    /// A voter that is named twice.
+    #[error("node {0} is named twice; each votes once")]
+    VoterTwice(NodeId),
+    /// Followers must hear of a living leader before they give it up.
+    #[error(
+        "{election_ms} is less than three times coordination.heartbeat_ms = {heartbeat_ms}: \
+         a late heartbeat would depose a leader"
+    )]
+    ElectionTooSoon {
+        /// Milliseconds without a leader after which a voter stands for election.
+        election_ms: u64,
+        /// Milliseconds between heartbeats.
+        heartbeat_ms: u64,
+    },
+    /// Sessions must outlive an election.
+    #[error(
+        "{session_ms} is less than twice coordination.election_timeout_ms = {election_ms}: \
+         all nodes would count as gone whenever a leader is elected"
+    )]
+    SessionTooShort {
+        /// Milliseconds of silence after which a node counts as gone.
+        session_ms: u64,
+        /// Milliseconds without a leader after which a voter stands for election.
+        election_ms: u64,
+    },
+    /// Not a path in ZooKeeper.
+    #[error("'{0}' is no path; give one such as /kv, with names between its slashes and none at its end")]
+    NotAPath(String),
+    /// A node is either listed or joins.
+    #[error("a node that joins learns its cluster from the node it asks; leave out either this or cluster")]
+    JoinWithCluster,
+    /// What the node list says of a listed node.
+    #[error("is for a node that joins; of this one it stands in the node list, which its cluster's file has")]
+    OnlyToJoin,
+    /// Nobody can dial the address that a node would tell the others.
+    #[error("{0} is where the node listens, on all its addresses; give the one at which the others reach it")]
+    AdvertiseUnspecified(String),
     /// This node is not one of the cluster's.
     #[error("node {id} is not in the node list, which has {listed}; correct the id or add the node to the list")]
     NotListed {

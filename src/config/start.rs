@@ -1,4 +1,4 @@
-//! The three ways to a configuration: files, a server list, or nothing at all.
+//! The ways to a configuration: files, a server list, a node of a running cluster, or nothing at all.
 
 use std::fs;
 use std::io;
@@ -11,6 +11,7 @@ use crate::wire::servers::parse_servers;
 
 use super::Config;
 use super::cluster::{ClusterConfig, NodeEntry};
+use super::coordination::CoordinationConfig;
 use super::node::NodeConfig;
 use super::problem::{Complaint, ConfigError, Place, Problem, Problems};
 use super::source::Source;
@@ -30,6 +31,8 @@ pub struct Overrides {
     pub data_dir: Option<PathBuf>,
     /// `--insecure`: can only add to the file's.
     pub insecure: bool,
+    /// `--join`, `KV_JOIN`: nodes of a running cluster, instead of the file's `join`.
+    pub join: Vec<String>,
 }
 
 impl Overrides {
@@ -46,12 +49,16 @@ impl Overrides {
             node.data_dir.clone_from(data_dir);
             source.overridden("data_dir", "--data-dir (KV_DATA_DIR)");
         }
+        if !self.join.is_empty() {
+            node.join.clone_from(&self.join);
+            source.overridden("join", "--join (KV_JOIN)");
+        }
         node.insecure |= self.insecure;
     }
 }
 
 impl Config {
-    /// Reads a node's file, and the cluster's that it names.
+    /// Reads a node's file, and the cluster's if it names one.
     pub fn load(path: &Path, overrides: &Overrides) -> Result<Config, ConfigError> {
         let mut problems = Problems::default();
         let file = path.display().to_string();
@@ -71,6 +78,11 @@ impl Config {
         config.node.data_dir = folder.join(&config.node.data_dir);
         overrides.apply(&mut config.node, &mut source);
         config.node.check(&source, &mut problems);
+        if source.has("join") {
+            config.cluster = ClusterConfig::unknown();
+            config.check_joining(&source, &mut problems);
+            return problems.into_result(config);
+        }
         let usable = source.has("cluster") && config.read_cluster(&folder.join(cluster_file), &source, &mut problems);
         // A node that is not known cannot be compared with its entry.
         if usable && !problems.about("id") {
@@ -78,6 +90,14 @@ impl Config {
             config.node.check_place(&config.cluster, &source, &mut problems);
         }
         problems.into_result(config)
+    }
+
+    fn check_joining(&mut self, source: &Source, problems: &mut Problems) {
+        self.node.complete(&self.cluster, source);
+        // What is missing cannot be judged, nor can what follows from it.
+        if source.has("listen") {
+            self.node.check_joining(source, problems);
+        }
     }
 
     /// Reads the cluster's file; whether a node can be judged by it.
@@ -102,8 +122,8 @@ impl Config {
     }
 
     /// The short form: node `id` listens at `listen` in the cluster that `servers` lists as `1|host:port,2|host:port`.
-    /// Replication is 3, or the number of nodes if they are fewer. Data is in `data/node1` (by id) under the current folder. Of
-    /// `overrides`, id and listen address do not count.
+    /// The nodes make the cluster if there is none. Replication is 3, or the number of nodes if they are fewer. Data is in `data/node1` (by id) under the current folder. Of
+    /// `overrides`, id, listen address and whom to join do not count.
     pub fn from_servers(id: NodeId, listen: &str, servers: &str, overrides: &Overrides) -> Result<Config, ConfigError> {
         let mut problems = Problems::default();
         let mut source = Source::default();
@@ -119,17 +139,30 @@ impl Config {
         };
         let replication = servers.len().min(REPLICATION_DEFAULT.into()) as u8;
         let nodes = servers.into_iter().map(|(id, address)| NodeEntry::new(id, address)).collect();
-        let mut config =
-            Config { cluster: ClusterConfig { replication, nodes, ..Default::default() }, ..Default::default() };
+        let coordination = CoordinationConfig { bootstrap: true, ..CoordinationConfig::default() };
+        let cluster = ClusterConfig { replication, nodes, coordination, ..ClusterConfig::default() };
+        let mut config = Config { cluster, ..Config::default() };
         config.node.id = id;
         config.node.listen = listen.into();
-        let overrides = Overrides { id: None, listen: None, ..overrides.clone() };
+        let overrides = Overrides { id: None, listen: None, join: Vec::new(), ..overrides.clone() };
         overrides.apply(&mut config.node, &mut source);
         if overrides.data_dir.is_none() {
             config.node.data_dir = format!("data/node{}", config.node.id).into();
         }
         config.node.complete(&config.cluster, &source);
         config.node.check_place(&config.cluster, &source, &mut problems);
+        problems.into_result(config)
+    }
+
+    /// A node that joins a running cluster by asking one of `overrides.join`, without a file. Where it listens and where its
+    /// data is must be given too; it is reached where it listens.
+    pub fn join(overrides: &Overrides) -> Result<Config, ConfigError> {
+        let mut problems = Problems::default();
+        let mut source = Source::new("command line");
+        let mut config = Config { cluster: ClusterConfig::unknown(), ..Config::default() };
+        overrides.apply(&mut config.node, &mut source);
+        config.node.check(&source, &mut problems);
+        config.check_joining(&source, &mut problems);
         problems.into_result(config)
     }
 
@@ -140,13 +173,16 @@ impl Config {
         let mut source = Source::default();
         config.node.listen = DEV_LISTEN.into();
         config.node.data_dir = data_dir.into();
+        let overrides = Overrides { join: Vec::new(), ..overrides.clone() };
         overrides.apply(&mut config.node, &mut source);
         if let Some(port) = config.node.listen.strip_suffix(":0").and_then(|host| free_port(host).ok()) {
             let host_length = config.node.listen.len() - 1;
             config.node.listen.replace_range(host_length.., &port.to_string());
         }
         let nodes = vec![NodeEntry::new(config.node.id, &config.node.listen)];
-        config.cluster = ClusterConfig { name: "dev".into(), replication: 1, nodes, ..Default::default() };
+        let coordination = CoordinationConfig { bootstrap: true, ..CoordinationConfig::default() };
+        let name = "dev".into();
+        config.cluster = ClusterConfig { name, replication: 1, nodes, coordination, ..ClusterConfig::default() };
         config.node.advertise.clone_from(&config.node.listen);
         let mut problems = Problems::default();
         config.node.check_place(&config.cluster, &source, &mut problems);
