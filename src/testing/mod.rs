@@ -42,7 +42,7 @@ use tempfile::TempDir;
 use self::node::Running;
 use crate::api::process::RunError;
 use crate::client::{Client, ClientError};
-use crate::config::{ClusterConfig, Config, NodeEntry, SyncPolicy};
+use crate::config::{ClusterConfig, Config, CoordinationConfig, NodeEntry, SyncPolicy};
 use crate::core::id::NodeId;
 use crate::core::ring::REPLICATION_DEFAULT;
 
@@ -145,6 +145,7 @@ impl Builder {
             name: "testing".into(),
             replication: self.nodes.min(REPLICATION_DEFAULT.into()) as u8,
             nodes: entries.clone(),
+            coordination: CoordinationConfig { bootstrap: true, ..CoordinationConfig::default() },
             ..ClusterConfig::default()
         };
         let configs = entries.into_iter().map(|NodeEntry { id, address, .. }| {
