@@ -1,4 +1,4 @@
-//! The command line, and which of the three ways to a configuration it takes.
+//! The command line, and which of the ways to a configuration it takes.
 
 use std::io;
 use std::path::{Path, PathBuf};
@@ -14,6 +14,7 @@ use kv::core::id::NodeId;
 const USAGE: &str = "\
 kv-server [check] --config FILE [OPTIONS]
        kv-server ID LISTEN SERVERS [OPTIONS]
+       kv-server --join HOST:PORT --listen HOST:PORT --data-dir FOLDER [OPTIONS]
        kv-server --dev [OPTIONS]";
 
 const EXAMPLES: &str = "\
@@ -24,6 +25,8 @@ Examples:
       Whether that file is right, and what it means.
   kv-server 1 localhost:8000 \"1|localhost:8000,2|localhost:8001,3|localhost:8002\"
       Node 1 of three, without a file; its data is in data/node1.
+  kv-server --join 10.0.0.1:8000 --listen 10.0.0.4:8000 --data-dir /var/lib/kv --insecure
+      A node more for the cluster that the node at 10.0.0.1:8000 is in; no file is needed.
   kv-server --dev
       One node to try things out; its data is gone when it stops.
   kv-server --config node.toml --id 2 --listen 10.0.0.2:8000 --insecure
@@ -76,6 +79,10 @@ struct Flags {
     #[arg(long, global = true, value_name = "FOLDER", env = "KV_DATA_DIR")]
     data_dir: Option<PathBuf>,
 
+    /// A node of a running cluster to ask for membership, instead of the file's; several separated by commas
+    #[arg(long, global = true, value_name = "HOST:PORT", env = "KV_JOIN", value_delimiter = ',')]
+    join: Vec<String>,
+
     /// Allow listening where other machines reach it, although links are not encrypted yet
     #[arg(long, global = true)]
     insecure: bool,
@@ -112,15 +119,16 @@ impl Arguments {
 
     /// Makes the configuration.
     pub fn start(self) -> Result<Start, StartError> {
-        let Flags { id, listen, data_dir, insecure } = self.overrides;
-        let overrides = Overrides { id: id.map(NodeId), listen, data_dir, insecure };
+        let Flags { id, listen, data_dir, join, insecure } = self.overrides;
+        let overrides = Overrides { id: id.map(NodeId), listen, data_dir, insecure, join };
         let (config, scratch) = match (&self.short[..], self.dev, &self.config) {
             ([id, listen, servers], ..) => (short(id, listen, servers, &overrides)?, None),
             (_, true, _) => dev(&overrides)?,
             (_, _, Some(file)) => (Config::load(file, &overrides)?, None),
+            (_, _, None) if !overrides.join.is_empty() => (Config::join(&overrides)?, None),
             (_, _, None) => usage(
                 ErrorKind::MissingRequiredArgument,
-                "nothing says what to run: give --config FILE, or ID LISTEN SERVERS, or --dev",
+                "nothing says what to run: give --config FILE, or ID LISTEN SERVERS, or --join HOST:PORT, or --dev",
             ),
         };
         Ok(Start { config, check_only: self.command.is_some(), scratch })
@@ -151,7 +159,10 @@ fn refuse_mixtures(matches: &ArgMatches) {
     if let [first, second, ..] = asked[..] {
         usage(ErrorKind::ArgumentConflict, &format!("{first} and {second} are two ways to start a node: give one"));
     }
-    for (name, shown) in [("id", "--id"), ("listen", "--listen")] {
+    if given("dev") && given("join") {
+        usage(ErrorKind::ArgumentConflict, "--dev and --join are two ways to start a node: give one");
+    }
+    for (name, shown) in [("id", "--id"), ("listen", "--listen"), ("join", "--join")] {
         if given("short") && given(name) {
             usage(
                 ErrorKind::ArgumentConflict,
