@@ -20,6 +20,7 @@ pub mod api;
 pub mod conformance;
 pub mod local;
 pub mod nookeeper;
+pub mod registry;
 pub mod state;
 pub mod tree;
 pub mod watch;

@@ -1,0 +1,206 @@
+//! What the nodes of the tree hold, as JSON.
+//!
+//! A newer version may add fields. They are carried along (`rest`), so that an older one that changes a record does not lose
+//! them.
+
+use serde::{Deserialize, Serialize};
+
+use crate::core::bucket::Bucket;
+use crate::core::id::{ClusterId, Epoch, NodeId, Start, StoreId};
+use crate::core::ring::Member;
+
+/// Fields that this version does not know.
+pub type Rest = serde_json::Map<String, serde_json::Value>;
+
+/// `/kv/cluster`: what was decided when the cluster was made.
+#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
+pub struct ClusterRecord {
+    /// Drawn at random by the founder.
+    pub id: ClusterId,
+    /// Its name.
+    pub name: String,
+    /// Q.
+    pub partitions: u32,
+    /// Owners of each partition.
+    pub replication: u8,
+    /// How many forced recoveries the service has been through.
+    pub generation: u32,
+    /// The nodes whose stores vote in the embedded service.
+    pub voters: Vec<NodeId>,
+    /// When it was founded, in milliseconds since 1970 by the founder's clock.
+    pub made_ms: u64,
+    /// Of newer versions.
+    #[serde(flatten)]
+    pub rest: Rest,
+}
+
+/// `/kv/ring`: who is in the cluster. Every change of it, and of the buckets, raises the epoch.
+#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
+pub struct RingRecord {
+    /// Its age.
+    pub epoch: Epoch,
+    /// The stores, in the order in which they came.
+    pub members: Vec<RingMember>,
+    /// Of newer versions.
+    #[serde(flatten)]
+    pub rest: Rest,
+}
+
+/// A store that the ring names.
+#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
+pub struct RingMember {
+    /// The store.
+    pub store: StoreId,
+    /// The node that serves it, or served it.
+    pub node: NodeId,
+    /// Where others reach that node.
+    pub address: String,
+    /// Members of one zone fail together.
+    pub zone: String,
+    /// The share of the partitions that it has, or is to have once it is an owner.
+    pub weight: u32,
+    /// What it is to the ring.
+    pub standing: Standing,
+    /// Of newer versions.
+    #[serde(flatten)]
+    pub rest: Rest,
+}
+
+/// What a store is to the ring.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Standing {
+    /// It owns partitions, in proportion to its weight.
+    Owner,
+    /// It owns partitions, but its node came back with another store. It keeps its places until it is replaced there.
+    Replaced,
+    /// It owns nothing: a fallback for the others.
+    Guest,
+}
+
+impl RingMember {
+    /// Whether the node serves this store now.
+    pub fn is_present(&self) -> bool {
+        self.standing != Standing::Replaced
+    }
+
+    /// The member as placement sees it. A guest has no weight. A replaced store is served by no node, which is node 0, as
+    /// everywhere; its address stays, since nobody else answers there for that store.
+    pub fn placed(&self) -> Member {
+        Member {
+            store: self.store,
+            node: if self.is_present() { self.node } else { NodeId(0) },
+            address: self.address.clone(),
+            zone: self.zone.clone(),
+            weight: if self.standing == Standing::Guest { 0 } else { self.weight },
+        }
+    }
+}
+
+/// `/kv/stores/STORE`: a store that is or was in the cluster.
+#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
+pub struct StoreRecord {
+    /// The node that serves it, or served it.
+    pub node: NodeId,
+    /// Its latest start that was registered; 0 before the first.
+    pub start: u64,
+    /// What was drawn for that start.
+    pub nonce: u64,
+    /// What has become of it.
+    pub state: StoreState,
+    /// Whoever adopted this id had drawn that one for itself; says so again if the answer never reached it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub claimed_by: Option<StoreId>,
+    /// The store that its node serves instead.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub replaced_by: Option<StoreId>,
+    /// Since when it is in this state, in milliseconds since 1970 by the clock of whoever changed it.
+    pub since_ms: u64,
+    /// Of newer versions.
+    #[serde(flatten)]
+    pub rest: Rest,
+}
+
+/// What has become of a store.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum StoreState {
+    /// Its id was drawn by the founder for a node that has not come yet.
+    Reserved,
+    /// A node serves it.
+    Member,
+    /// Its node came with another store.
+    Replaced,
+}
+
+/// `/kv/live/NODE`, ephemeral: a node that holds a session.
+#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
+pub struct Live {
+    /// Its store.
+    pub store: StoreId,
+    /// Which start of it.
+    pub start: u64,
+    /// What was drawn for that start.
+    pub nonce: u64,
+    /// Where it says that it is reached.
+    pub address: String,
+    /// The ring that it works with; `None` until it has loaded one in this session.
+    #[serde(default)]
+    pub epoch: Option<Epoch>,
+    /// Of newer versions.
+    #[serde(flatten)]
+    pub rest: Rest,
+}
+
+impl Live {
+    /// Which start of which store that is.
+    pub fn start(&self) -> Start {
+        Start { store: self.store, number: self.start, nonce: self.nonce }
+    }
+}
+
+/// `/kv/buckets/NAME`: a bucket with properties of its own.
+#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
+pub struct BucketRecord {
+    /// All of them; what is left out has its built-in default.
+    pub properties: Bucket,
+    /// The epoch of the ring that brought them.
+    pub epoch: Epoch,
+    /// Of newer versions.
+    #[serde(flatten)]
+    pub rest: Rest,
+}
+
+/// `/kv/alarms/STORE`: a copy of this store called, and was refused. The latest one.
+#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
+pub struct Alarm {
+    /// What the copy is.
+    pub kind: AlarmKind,
+    /// The node whose store it is a copy of.
+    pub node: NodeId,
+    /// Where the copy said that it is reached.
+    pub address: String,
+    /// The start that it showed.
+    pub start: u64,
+    /// What was drawn for that start.
+    pub nonce: u64,
+    /// The latest start that was registered.
+    pub registered: u64,
+    /// When it first called so, in milliseconds since 1970 by its own clock.
+    pub since_ms: u64,
+    /// Of newer versions.
+    #[serde(flatten)]
+    pub rest: Rest,
+}
+
+/// Why a copy was refused.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum AlarmKind {
+    /// It shows a start that is long past.
+    RolledBack,
+    /// It runs beside the original.
+    Cloned,
+    /// Its node has come with another store since.
+    Replaced,
+}
