@@ -122,7 +122,7 @@ pub enum BlindWrite {
 
 /// Properties of a bucket: the defaults of its requests, and how it treats conflicts.
 #[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
-#[serde(default, deny_unknown_fields)]
+#[serde(default)]
 pub struct Bucket {
     /// Replicas of each key; `None` is the cluster's replication, and it may not be more.
     pub n: Option<u8>,
