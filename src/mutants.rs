@@ -23,6 +23,8 @@ pub enum Mutant {
     SendOnlyNewSibling,
     /// A write whose outcome is unknown is sent again as a new one.
     RetryPut,
+    /// A lease is counted from the reply to a sign of life, not from its sending.
+    LeaseFromReply,
 }
 
 #[cfg(feature = "mutants")]
@@ -36,7 +38,7 @@ mod active {
 
     impl Mutant {
         /// All of them.
-        pub const ALL: [Mutant; 8] = [
+        pub const ALL: [Mutant; 9] = [
             Mutant::AnswerBeforeDurable,
             Mutant::CountWithoutStoring,
             Mutant::DropDot,
@@ -45,6 +47,7 @@ mod active {
             Mutant::ContinueAfterHandoff,
             Mutant::SendOnlyNewSibling,
             Mutant::RetryPut,
+            Mutant::LeaseFromReply,
         ];
 
         /// Whether this one is switched on, on this thread: a simulation runs in one.

@@ -4,6 +4,7 @@
 //! simulated host's own loop, time is virtual, and every random stream comes from one seed. Sockets have
 //! their own seam, [`crate::wire::net`]; storage is handed in.
 
+use std::ops::Add;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
@@ -11,6 +12,7 @@ use std::time::{Duration, SystemTime, UNIX_EPOCH};
 use actix::prelude::*;
 use rand::rngs::StdRng;
 use rand::{RngCore, SeedableRng, TryRngCore};
+use rustix::time::{ClockId, clock_gettime};
 
 use crate::core::id::StoreId;
 use crate::core::key::Key;
@@ -24,10 +26,48 @@ pub fn now() -> Moment {
     Moment::now()
 }
 
+/// A moment by a monotonic clock that goes on while the machine is suspended, unlike that of [`Moment`]. Others go on meanwhile, so
+/// promises to them are timed by this one. Comparable within one node.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug)]
+pub struct BootTime {
+    nanos: u64,
+}
+
+impl BootTime {
+    /// So long after the clock began.
+    pub fn after_boot(elapsed: Duration) -> BootTime {
+        BootTime { nanos: elapsed.as_nanos().try_into().unwrap_or(u64::MAX) }
+    }
+
+    /// Nanoseconds since the clock began; five centuries fit.
+    pub fn nanos(self) -> u64 {
+        self.nanos
+    }
+}
+
+impl Add<Duration> for BootTime {
+    type Output = BootTime;
+
+    fn add(self, later: Duration) -> BootTime {
+        BootTime::after_boot(Duration::from_nanos(self.nanos).saturating_add(later))
+    }
+}
+
+/// The system's clock that counts suspend, by its name here.
+#[cfg(any(target_os = "linux", target_os = "android"))]
+const BOOT_CLOCK: ClockId = ClockId::Boottime;
+/// The system's clock that counts suspend, by its name here.
+#[cfg(not(any(target_os = "linux", target_os = "android")))]
+const BOOT_CLOCK: ClockId = ClockId::Monotonic;
+
 /// Told of what happens inside a node; a simulation records it.
 pub trait Observer: Send + Sync {
     /// `store` gave a write its dot.
     fn minted(&self, store: StoreId, key: &Key, dot: Dot, object: &Object);
+
+    /// `store` relied on its lease: its replica replied as leased, or its coordinator answered a strict request with success.
+    /// Nothing of that kind may happen after the coordination service has ended the session that the lease is of.
+    fn strict_counted(&self, _store: StoreId) {}
 }
 
 /// For which purpose a random stream is drawn: a draw for one does not shift the others.
@@ -56,6 +96,8 @@ pub struct Env {
     seed: [u8; 32],
     arbiters: usize,
     simulated: Option<Simulated>,
+    /// When this was made: where a simulated node's [`BootTime`] begins.
+    made: Moment,
 }
 
 /// What a simulation decides for a node.
@@ -80,14 +122,14 @@ impl Env {
         let handles = std::iter::once(Arbiter::current())
             .chain((1..arbiters).map(|_| Arbiter::new().handle()))
             .collect::<Vec<_>>();
-        Env { placement: Placement::Arbiters(Arc::new(handles)), seed, arbiters, simulated: None }
+        Env { placement: Placement::Arbiters(Arc::new(handles)), seed, arbiters, simulated: None, made: now() }
     }
 
     /// One loop, `arbiters` logical ones on it, and whatever the simulation decides.
     pub fn simulated(arbiters: usize, simulated: Simulated) -> Env {
         let mut seed = [0; 32];
         rand::rngs::SmallRng::seed_from_u64(simulated.seed).fill_bytes(&mut seed);
-        Env { placement: Placement::Here, seed, arbiters, simulated: Some(simulated) }
+        Env { placement: Placement::Here, seed, arbiters, simulated: Some(simulated), made: now() }
     }
 
     /// How many arbiters there are.
@@ -112,6 +154,16 @@ impl Env {
     pub fn wall_ms(&self) -> u64 {
         let skew_ms = self.simulated.as_ref().map_or(0, |s| s.skew_ms);
         (wall().as_millis() as i64).saturating_add(skew_ms).max(0) as u64
+    }
+
+    /// Now, by the clock that counts suspend. A simulated node is never suspended.
+    pub fn boot_time(&self) -> BootTime {
+        if self.simulated.is_some() {
+            return BootTime::after_boot(self.made.elapsed());
+        }
+        let since_boot = clock_gettime(BOOT_CLOCK);
+        // Never negative: the clock begins with the machine.
+        BootTime::after_boot(Duration::new(since_boot.tv_sec as u64, since_boot.tv_nsec as u32))
     }
 
     /// Who is told of what happens inside.

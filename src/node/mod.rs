@@ -9,7 +9,7 @@
 //!
 //! A request stays on the arbiter of its connection: every arbiter has a [`coordinator`], a [`connection_pool`] with links of its own, and
 //! a [`replica`] for the partitions pinned to it; only a key pinned elsewhere costs a hop. [`disk`] is the queue before
-//! the one thread that writes. [`view`] is what everybody reads without asking. [`mod@env`] is the seam to the surroundings.
+//! the one thread that writes. [`view`] is what everybody reads without asking, [`lease`] what they look at before they promise owners. [`mod@env`] is the seam to the surroundings.
 //!
 //! Order of starting: ring, disk, replicas, then pools with their coordinators, then handoff and inspector, last the membership
 //! watcher; the api on top opens its doors when all that stands. Stopping goes the other way round: doors, operations in
@@ -23,6 +23,7 @@ pub mod env;
 pub mod handoff;
 pub mod inbound;
 pub mod inspector;
+pub mod lease;
 pub mod membership_watcher;
 pub mod outbox;
 pub mod replica;
