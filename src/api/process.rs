@@ -10,6 +10,7 @@ use crate::config::{Config, EngineKind};
 use crate::coordination::StaticList;
 use crate::core::id::{ClusterId, Start, StoreId};
 use crate::node::env::Env;
+use crate::node::lease::Lease;
 use crate::node::{StartError, Store};
 use crate::storage::home::disk::DiskHome;
 use crate::storage::home::memory::MemoryDirectory;
@@ -60,7 +61,9 @@ pub fn run_until(
         };
         let env = Env::real(arbiters);
         let coordination = Box::new(StaticList::new(&config.cluster));
-        let result = match Server::start(Arc::new(config), store, coordination, env.clone()).await {
+        // A static list never changes.
+        let lease = Lease::unending();
+        let result = match Server::start(Arc::new(config), store, coordination, env.clone(), lease).await {
             Ok(server) => {
                 if let Some(address) = server.address() {
                     log::info!("serving on {address} with {arbiters} arbiter(s)");

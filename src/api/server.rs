@@ -11,6 +11,7 @@ use super::acceptor;
 use crate::config::Config;
 use crate::coordination::Coordination;
 use crate::node::env::Env;
+use crate::node::lease::Lease;
 use crate::node::{Node, StartError, Store};
 use crate::wire::net::Listener;
 
@@ -40,11 +41,12 @@ impl Server {
         store: Store,
         coordination: Box<dyn Coordination>,
         env: Env,
+        lease: Lease,
     ) -> Result<Server, ServeError> {
         let listen = &config.node.listen;
         let listener = Listener::bind(listen).await.map_err(|error| crate::config::ListenError::new(listen, error))?;
         let address = listener.local_addr();
-        let node = Node::start(config, store, coordination, env).await?;
+        let node = Node::start(config, store, coordination, env, lease).await?;
         let (stop, stopped) = watch::channel(false);
         actix_rt::spawn(acceptor::accept(node.handle.clone(), listener, stopped));
         Ok(Server { node, address, stop })

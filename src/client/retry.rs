@@ -63,10 +63,11 @@ fn judge_failure(failure: Failure) -> Next {
             Next::After(Duration::from_millis(retry_after_ms.into()), failure.into())
         }
         Failure::Moved { epoch } => Next::Learn(epoch, failure.into()),
-        // Another node may see the replicas that this one has lost.
-        Failure::QuorumNotMet { applied: false, .. } | Failure::Unavailable { .. } | Failure::ShuttingDown => {
-            Next::Elsewhere(failure.into())
-        }
+        // Another node may see the replicas that this one has lost, or be in touch with the coordination service.
+        Failure::QuorumNotMet { applied: false, .. }
+        | Failure::RingMayBeStale { applied: false, .. }
+        | Failure::Unavailable { .. }
+        | Failure::ShuttingDown => Next::Elsewhere(failure.into()),
         failure => Next::Finish(Err(failure.into())),
     }
 }
@@ -87,8 +88,13 @@ mod tests {
             primaries_needed: 0,
             primaries_got: 2,
             missing: vec![NodeId(3)],
+            unleased: vec![],
             applied,
         }
+    }
+
+    fn ring_may_be_stale(applied: bool) -> Failure {
+        Failure::RingMayBeStale { kind: Kind::Write, node: NodeId(1), applied }
     }
 
     #[test]
@@ -97,6 +103,7 @@ mod tests {
             Outcome::Lost("it broke".into()),
             Outcome::Late { sent: true },
             Outcome::Answered(Err(quorum_not_met(true))),
+            Outcome::Answered(Err(ring_may_be_stale(true))),
             Outcome::Answered(Err(Failure::OutcomeUnknown("the link broke".into()))),
         ];
         for outcome in unknown {
@@ -111,7 +118,7 @@ mod tests {
     fn what_surely_was_not_applied_is_tried_again() {
         assert!(matches!(judge(true, "a:1", TIME, Outcome::NotSent("refused".into())), Next::Unreached(_)));
         assert!(matches!(judge(false, "a:1", TIME, Outcome::Lost("it broke".into())), Next::Unreached(_)));
-        for failure in [quorum_not_met(false), Failure::ShuttingDown] {
+        for failure in [quorum_not_met(false), ring_may_be_stale(false), Failure::ShuttingDown] {
             let next = judge(true, "a:1", TIME, Outcome::Answered(Err(failure.clone())));
             assert_eq!(next, Next::Elsewhere(failure.into()));
         }

@@ -121,11 +121,11 @@ impl Inbound {
 struct LinkSink(Arc<Outbox<ToCoordinator>>);
 
 impl ReplicaSink for LinkSink {
-    fn reply(&self, replies: Vec<ReplicaReply>) {
+    fn reply(&self, replies: Vec<ReplicaReply>, leased: bool) {
         for reply in replies {
             let message = match reply {
-                ReplicaReply::Stored { id, result } => ToCoordinator::Stored { id, result },
-                ReplicaReply::Fetched { id, result } => ToCoordinator::Fetched { id, result },
+                ReplicaReply::Stored { id, result } => ToCoordinator::Stored { id, leased, result },
+                ReplicaReply::Fetched { id, result } => ToCoordinator::Fetched { id, leased, result },
                 ReplicaReply::Examined { id, result } => ToCoordinator::Examined { id, result },
                 ReplicaReply::Failed { id, error } => ToCoordinator::Failed { id, error },
                 ReplicaReply::Minted { .. } | ReplicaReply::Refused { .. } | ReplicaReply::Hints { .. } => continue,

@@ -16,6 +16,7 @@ use super::disk::{Disk, FreeSpace};
 use super::env::{Env, now};
 use super::handoff::{DeliverThrough, Handoff, HandoffParts};
 use super::inspector::{Inspector, InspectorParts, ShowThrough};
+use super::lease::Lease;
 use super::membership_watcher::MembershipWatcher;
 use super::replica::messages::Halt;
 use super::replica::{HintGauge, Replica, ReplicaParts};
@@ -83,12 +84,13 @@ macro_rules! stops {
 stops!(Handoff, MembershipWatcher, RingManager, ConnectionPool, Coordinator, Inspector);
 
 impl Node {
-    /// Starts all actors over an open store.
+    /// Starts all actors over an open store. Strict requests are served while `lease` is held; whoever made it keeps it so.
     pub async fn start(
         config: Arc<Config>,
         store: Store,
         mut coordination: Box<dyn Coordination>,
         env: Env,
+        lease: Lease,
     ) -> Result<Node, StartError> {
         let stats = Arc::new(Stats::default());
         let ring = Arc::new(ArcSwap::from_pointee(RingManager::view(coordination.next().await)?));
@@ -109,6 +111,7 @@ impl Node {
             limits: config.node.limits.clone(),
             recent_bytes_max: config.node.storage.records_bytes() as usize / env.arbiters(),
             hints: hints.clone(),
+            lease: lease.clone(),
             stats: stats.clone(),
             env: env.clone(),
         };
@@ -161,6 +164,7 @@ impl Node {
                 ring: ring.clone(),
                 health,
                 gate: gate.clone(),
+                lease: lease.clone(),
                 stats: stats.clone(),
                 env: env.clone(),
             };

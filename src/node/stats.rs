@@ -44,6 +44,8 @@ named! {
         Timeouts => "timeouts",
         /// Requests refused because a limit was reached.
         Overloaded => "overloaded",
+        /// Strict requests refused because this node had no lease.
+        RingMayBeStale => "ring_may_be_stale",
         /// Requests refused for what they ask.
         Refused => "refused",
         /// Reads that asked one replica more because another was slow.

@@ -146,6 +146,8 @@ pub enum ToCoordinator {
     Stored {
         /// The call's.
         id: u64,
+        /// Whether the replica held a lease when it replied: else it counts in no pw.
+        leased: bool,
         /// Ok, or why not.
         result: Result<(), ReplicaError>,
     },
@@ -153,6 +155,8 @@ pub enum ToCoordinator {
     Fetched {
         /// The call's.
         id: u64,
+        /// Whether the replica held a lease when it replied: else it counts in no pr.
+        leased: bool,
         /// The object, or why there is none.
         result: Result<Option<Object>, ReplicaError>,
     },

@@ -30,5 +30,14 @@ async fn favourite(cluster: &FakeCluster, client: &Client, key: &str) -> NodeId 
 
 fn quorum_not_met(kind: Kind, applied: bool) -> Failure {
     let missing = vec![NodeId(3)];
-    Failure::QuorumNotMet { kind, needed: 3, got: 2, primaries_needed: 0, primaries_got: 2, missing, applied }
+    Failure::QuorumNotMet {
+        kind,
+        needed: 3,
+        got: 2,
+        primaries_needed: 0,
+        primaries_got: 2,
+        missing,
+        unleased: vec![],
+        applied,
+    }
 }

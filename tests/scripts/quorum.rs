@@ -3,6 +3,8 @@
 //! Stores are capital letters. Three owners and two fallbacks, all up, unless told: `owners=A,B,C`, `fallbacks=D,E`, `down=C`.
 //! The bucket is the default one; `n=`, `pw=`, `pr=`, `sloppy=` and the word `strict` are the request's own.
 //!
+//! A small letter is the store without a lease: `stored b` is B's answer, which counts in no pw.
+//!
 //! - `write w=2 [coordinator=A]`: a write begins. Then what happens to it:
 //!   - `minted`: the coordinator has a dot
 //!   - `stored B …`: these have it on stable storage
@@ -141,8 +143,8 @@ fn write_event(machine: &mut WriteMachine, down: &BTreeSet<StoreId>, command: &C
     let actions = match command.name {
         "minted" => machine.on_minted(),
         "deadline" => machine.on_deadline(),
-        "stored" => each(command, |store| machine.on_stored(store))?,
-        "failed" => each(command, |store| machine.on_failed(store, &live))?,
+        "stored" => each(command, |store, leased| machine.on_stored(store, leased))?,
+        "failed" => each(command, |store, _| machine.on_failed(store, &live))?,
         _ => return Err(command.unknown()),
     };
     Ok(write_actions(machine, StoreId(0), &actions))
@@ -173,14 +175,15 @@ fn read_event(
     let actions = match command.name {
         "slow" => machine.on_slow(),
         "deadline" => machine.on_deadline(),
-        "failed" => each(command, |store| machine.on_failed(store))?,
+        "failed" => each(command, |store, _| machine.on_failed(store))?,
         "fetched" => {
             let found = match command.argument::<String>(1)?.as_str() {
                 "nothing" => None,
                 "garbage" => Some(Bytes::from_static(b"garbage")),
                 object => Some(objects.get(object).ok_or_else(|| format!("no object {object}"))?.clone()),
             };
-            machine.on_fetched(store(command.argument(0)?)?, found).map_err(|malformed| malformed.to_string())?
+            let (from, leased) = answerer(command.argument(0)?)?;
+            machine.on_fetched(from, found, leased).map_err(|malformed| malformed.to_string())?
         }
         _ => return Err(command.unknown()),
     };
@@ -216,7 +219,7 @@ fn found(object: Option<&Object>) -> String {
 }
 
 fn shortfall(letter: char, short: &Shortfall) -> String {
-    let Shortfall { needed, got, primaries_needed, primaries_got, missing, applied, timed_out } = short;
+    let Shortfall { needed, got, primaries_needed, primaries_got, missing, unleased, applied, timed_out } = short;
     let cause = if *timed_out { "timed out" } else { "not met" };
     let primaries = if *primaries_needed > 0 {
         format!(", {primaries_got} of p{letter}={primaries_needed}")
@@ -228,7 +231,13 @@ fn shortfall(letter: char, short: &Shortfall) -> String {
         ('w', false) => "; nothing was written",
         _ => "",
     };
-    format!("{cause}: {got} of {letter}={needed}{primaries}, missing {}{outcome}", list(missing.iter().copied()))
+    let leases = if unleased.is_empty() {
+        String::new()
+    } else {
+        format!(", without a lease {}", list(unleased.iter().copied()))
+    };
+    let missing = list(missing.iter().copied());
+    format!("{cause}: {got} of {letter}={needed}{primaries}{leases}, missing {missing}{outcome}")
 }
 
 fn object(command: &Command) -> Result<Object, String> {
@@ -256,10 +265,15 @@ fn dot(text: &str) -> Result<Dot, String> {
     Ok(Dot { actor: Actor { incarnation, birth: 1 }, counter })
 }
 
-fn each<A>(command: &Command, event: impl FnMut(StoreId) -> Vec<A>) -> Result<Vec<A>, String> {
-    let stores: Vec<StoreId> =
-        (0..command.arguments.len()).map(|i| command.argument(i).and_then(store)).collect::<Result<_, _>>()?;
-    Ok(stores.into_iter().flat_map(event).collect())
+fn each<A>(command: &Command, mut event: impl FnMut(StoreId, bool) -> Vec<A>) -> Result<Vec<A>, String> {
+    let answerers: Vec<(StoreId, bool)> =
+        (0..command.arguments.len()).map(|i| command.argument(i).and_then(answerer)).collect::<Result<_, _>>()?;
+    Ok(answerers.into_iter().flat_map(|(store, leased)| event(store, leased)).collect())
+}
+
+/// A store, and whether it has a lease.
+fn answerer(letter: char) -> Result<(StoreId, bool), String> {
+    Ok((store(letter.to_ascii_uppercase())?, letter.is_ascii_uppercase()))
 }
 
 fn store(letter: char) -> Result<StoreId, String> {

@@ -11,6 +11,7 @@ use kv::core::id::{ClusterId, NodeId, Start, StoreId};
 use kv::core::ring::Ring;
 use kv::node::Store;
 use kv::node::env::{Env, Simulated};
+use kv::node::lease::Lease;
 use kv::storage::memory::{MemoryDisk, Snapshot};
 use rand::rngs::StdRng;
 
@@ -157,7 +158,7 @@ fn start_node(sim: &mut turmoil::Sim, shape: &Shape, id: u32, recorder: &Arc<Rec
             let start = Start { store, number: start, nonce: 0 };
             let store = Store { cluster: ClusterId::default(), start, engine, free_space: Box::new(|| None) };
             let coordination = Box::new(StaticList::new(&config.cluster));
-            let _server = Server::start(config, store, coordination, env).await?;
+            let _server = Server::start(config, store, coordination, env, Lease::unending()).await?;
             std::future::pending().await
         }
     });

@@ -15,7 +15,7 @@ pub enum Exit {
     NotFound = 1,
     /// The command cannot be met as it stands.
     Usage = 2,
-    /// Too few nodes could do it in time; a write was not applied.
+    /// Too few nodes could do it in time, or promise it; a write was not applied.
     QuorumNotMet = 3,
     /// A write may have been applied.
     OutcomeUnknown = 4,
@@ -84,6 +84,9 @@ impl CliError {
             (_, CliError::Client(ClientError::Failure(Failure::QuorumNotMet { .. }))) => Some(
                 "Start the missing node, or ask for less: a smaller --r or --w, --sloppy. `kv-cli status` shows who is down.",
             ),
+            (Exit::QuorumNotMet, CliError::Client(ClientError::Failure(Failure::RingMayBeStale { .. }))) => Some(
+                "The nodes that were asked have lost the coordination service. Without --strict, --pr and --pw they serve what they have.",
+            ),
             (Exit::QuorumNotMet, _) => {
                 Some("Try again, or give it longer with --timeout. `kv-cli status` shows who is slow or down.")
             }
@@ -98,6 +101,7 @@ impl CliError {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use kv::core::id::NodeId;
     use kv::core::request::Kind;
 
     fn exit(failure: Failure) -> Exit {
@@ -113,10 +117,14 @@ mod tests {
             primaries_needed: 0,
             primaries_got: 2,
             missing: vec![],
+            unleased: vec![],
             applied,
         };
         assert_eq!(exit(quorum_not_met(false)), Exit::QuorumNotMet);
         assert_eq!(exit(quorum_not_met(true)), Exit::OutcomeUnknown);
+        let stale = |applied| Failure::RingMayBeStale { kind: Kind::Write, node: NodeId(1), applied };
+        assert_eq!(exit(stale(false)), Exit::QuorumNotMet);
+        assert_eq!(exit(stale(true)), Exit::OutcomeUnknown);
         assert_eq!(exit(Failure::Invalid("w > n".into())), Exit::Usage);
         assert_eq!(exit(Failure::BadContext("cut".into())), Exit::Usage);
         assert_eq!(exit(Failure::ShuttingDown), Exit::QuorumNotMet);

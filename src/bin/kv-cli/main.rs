@@ -51,7 +51,7 @@ Exit codes:
   0  done
   1  not found
   2  wrong use: arguments, context, limits
-  3  too few nodes could do it in time; a write was not applied
+  3  too few nodes could do it in time, or promise it (--strict, --pr, --pw); a write was not applied
   4  the outcome of a write is unknown: read before writing again
   5  cannot connect";
 

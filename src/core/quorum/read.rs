@@ -1,7 +1,8 @@
 //! One read, from the coordinator's point of view.
 //!
 //! As many owners are asked as must answer, the nearest and healthiest first. One that fails, or is slower than it usually is, is
-//! made up for by asking the next: a hedge adds an answer, it never lowers r or pr. Fallbacks fill the places of
+//! made up for by asking the next, and so is an owner without a lease that pr would need: a hedge adds an answer, it never
+//! lowers r or pr. Fallbacks fill the places of
 //! owners that are down, if the read is sloppy. `not found` is an answer. What was read is merged; when everybody asked has
 //! answered, whoever was behind is repaired.
 
@@ -36,7 +37,7 @@ pub enum ReadAction {
 #[derive(Clone, PartialEq, Eq, Debug)]
 enum State {
     Waiting,
-    Answered(Option<Bytes>),
+    Answered { object: Option<Bytes>, leased: bool },
     Failed,
 }
 
@@ -45,6 +46,12 @@ struct Asked {
     store: StoreId,
     primary: bool,
     state: State,
+}
+
+impl Asked {
+    fn has_answered(&self) -> bool {
+        matches!(self.state, State::Answered { .. })
+    }
 }
 
 /// Whom a read may ask, in order.
@@ -101,12 +108,23 @@ impl ReadMachine {
         Ok((machine, actions))
     }
 
-    /// `from` answered with the object that it holds, encoded. An object that cannot be read counts as a failure.
-    pub fn on_fetched(&mut self, from: StoreId, object: Option<Bytes>) -> Result<Vec<ReadAction>, Malformed> {
+    /// `from` answered with the object that it holds, encoded; `leased` if it held a lease when it did. An object that cannot be
+    /// read counts as a failure.
+    pub fn on_fetched(
+        &mut self,
+        from: StoreId,
+        object: Option<Bytes>,
+        leased: bool,
+    ) -> Result<Vec<ReadAction>, Malformed> {
         let Some(i) = self.waiting(from) else { return Ok(vec![]) };
         self.take_in(&object)?;
-        self.asked[i].state = State::Answered(object);
-        Ok(self.settle())
+        self.asked[i].state = State::Answered { object, leased };
+        let mut actions = self.settle();
+        // Only another owner makes up for one that does not count in pr.
+        if !self.next.is_empty() && self.owners_to_count() < self.sizes.primaries as usize {
+            actions.append(&mut self.on_slow());
+        }
+        Ok(actions)
     }
 
     /// `from` will not answer.
@@ -142,6 +160,11 @@ impl ReadMachine {
         self.answered && self.asked.iter().all(|a| a.state != State::Waiting)
     }
 
+    /// Whether pr asks for owners.
+    pub fn is_strict(&self) -> bool {
+        self.sizes.is_strict()
+    }
+
     /// The merge of all answers so far.
     pub fn merged(&self) -> Option<&Object> {
         self.merged.as_ref()
@@ -149,7 +172,7 @@ impl ReadMachine {
 
     /// Who answered.
     pub fn answerers(&self) -> impl Iterator<Item = StoreId> {
-        self.asked.iter().filter(|a| matches!(a.state, State::Answered(_))).map(|a| a.store)
+        self.asked.iter().filter(|a| a.has_answered()).map(|a| a.store)
     }
 
     fn ask_next(&mut self) -> Option<ReadAction> {
@@ -161,6 +184,12 @@ impl ReadMachine {
         };
         self.asked.push(Asked { store: from, primary, state: State::Waiting });
         Some(ReadAction::Fetch { from })
+    }
+
+    /// Owners among those asked that count in pr, or may.
+    fn owners_to_count(&self) -> usize {
+        let counts = |a: &&Asked| a.primary && matches!(a.state, State::Waiting | State::Answered { leased: true, .. });
+        self.asked.iter().filter(counts).count()
     }
 
     /// Replicas mostly agree, and equal objects are equal bytes: only what differs is read and merged.
@@ -205,23 +234,26 @@ impl ReadMachine {
     fn repairs(&self) -> Vec<ReadAction> {
         let Some(merged) = &self.merged else { return vec![] };
         let unanimous = self.asked.iter().all(|a| match &a.state {
-            State::Answered(object) => Some(object) == self.first.as_ref(),
+            State::Answered { object, .. } => Some(object) == self.first.as_ref(),
             _ => true,
         });
         if unanimous {
             return vec![];
         }
         let whole = merged.encode();
-        let behind = self
-            .asked
-            .iter()
-            .filter(|a| a.primary && matches!(&a.state, State::Answered(object) if object.as_ref() != Some(&whole)));
+        let behind = self.asked.iter().filter(|a| {
+            a.primary && matches!(&a.state, State::Answered { object, .. } if object.as_ref() != Some(&whole))
+        });
         behind.map(|a| ReadAction::Repair { to: a.store }).collect()
     }
 
     fn tally(&self) -> Tally {
         let mut tally = Tally::new(self.sizes.needed, self.sizes.primaries);
-        self.asked.iter().filter(|a| matches!(a.state, State::Answered(_))).for_each(|a| tally.count(a.primary));
+        for asked in &self.asked {
+            if let State::Answered { leased, .. } = asked.state {
+                tally.count(leased && asked.primary);
+            }
+        }
         tally
     }
 
@@ -237,12 +269,15 @@ impl ReadMachine {
     fn shortfall(&self, timed_out: bool) -> Shortfall {
         let tally = self.tally();
         let waiting = self.asked.iter().filter(|a| a.primary && a.state == State::Waiting).map(|a| a.store);
+        let without_lease =
+            |a: &&Asked| self.is_strict() && a.primary && matches!(a.state, State::Answered { leased: false, .. });
         Shortfall {
             needed: tally.needed,
             got: tally.got,
             primaries_needed: tally.primaries_needed,
             primaries_got: tally.primaries_got,
             missing: self.down.iter().copied().chain(waiting).collect(),
+            unleased: self.asked.iter().filter(without_lease).map(|a| a.store).collect(),
             applied: false,
             timed_out,
         }

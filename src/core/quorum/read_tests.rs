@@ -1,4 +1,5 @@
-//! Random reads against what can be seen from outside: who was asked, who answered what, who failed.
+//! Random reads against what can be seen from outside: who was asked, who answered what, with a lease or without, who
+//! failed.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -16,7 +17,8 @@ struct Setting {
 /// What happens next; the number picks to whom.
 #[derive(Clone, Copy, Debug)]
 enum Event {
-    Fetched(usize, Found),
+    /// `true` is with a lease.
+    Fetched(usize, Found, bool),
     Failed(usize),
     Slow,
     Deadline,
@@ -72,7 +74,8 @@ fn event() -> impl Strategy<Value = Event> {
         4 => (0..versions().len()).prop_map(Found::Version),
     ];
     prop_oneof![
-        8 => (any::<usize>(), found).prop_map(|(i, found)| Event::Fetched(i, found)),
+        8 => (any::<usize>(), found, proptest::bool::weighted(0.8))
+            .prop_map(|(i, found, leased)| Event::Fetched(i, found, leased)),
         3 => any::<usize>().prop_map(Event::Failed),
         2 => Just(Event::Slow),
         1 => Just(Event::Deadline),
@@ -85,6 +88,8 @@ struct Observed {
     machine: ReadMachine,
     asked: BTreeSet<StoreId>,
     found: BTreeMap<StoreId, Option<Bytes>>,
+    /// Who answered without a lease.
+    unleased: BTreeSet<StoreId>,
     failed: BTreeSet<StoreId>,
     answer: Option<Result<(), Shortfall>>,
     repaired: Option<BTreeSet<StoreId>>,
@@ -99,6 +104,7 @@ impl Observed {
             machine,
             asked: BTreeSet::new(),
             found: BTreeMap::new(),
+            unleased: BTreeSet::new(),
             failed: BTreeSet::new(),
             answer: None,
             repaired: None,
@@ -120,18 +126,21 @@ impl Observed {
         let pending = self.pending();
         let pick = |i: usize| pending[i % pending.len()];
         let actions = match event {
-            Event::Fetched(i, Found::Garbage) => {
-                let broken = self.machine.on_fetched(pick(i), Some(Bytes::from_static(b"no object")));
+            Event::Fetched(i, Found::Garbage, leased) => {
+                let broken = self.machine.on_fetched(pick(i), Some(Bytes::from_static(b"no object")), leased);
                 assert!(broken.is_err(), "garbage passed for an object");
                 return self.happen(Event::Failed(i));
             }
-            Event::Fetched(i, found) => {
+            Event::Fetched(i, found, leased) => {
                 let object = match found {
                     Found::Version(version) => Some(versions()[version].clone()),
                     _ => None,
                 };
                 self.found.insert(pick(i), object.clone());
-                self.machine.on_fetched(pick(i), object).expect("a well-formed object")
+                if !leased {
+                    self.unleased.insert(pick(i));
+                }
+                self.machine.on_fetched(pick(i), object, leased).expect("a well-formed object")
             }
             Event::Failed(i) => {
                 self.failed.insert(pick(i));
@@ -180,6 +189,10 @@ impl Observed {
                 assert_eq!(self.verdict(), if deadline { Verdict::Open } else { Verdict::Lost });
                 assert_eq!((short.timed_out, short.applied), (deadline, false));
                 assert_eq!(short.got as usize, self.found.len());
+                assert_eq!(short.primaries_got as usize, self.owners_found(), "pr counts leases");
+                let strict = self.setting.sizes.primaries > 0;
+                let unleased = self.unleased.iter().copied().filter(|store| strict && store.0 < 100);
+                assert_eq!(short.unleased.iter().copied().collect::<BTreeSet<_>>(), unleased.collect());
             }
         }
     }
@@ -201,17 +214,22 @@ impl Observed {
         assert_eq!(*repaired, behind.map(|(&store, _)| store).collect());
     }
 
-    /// The verdict from first principles: who answered, and the most that ever could.
+    /// Owners that answered with a lease.
+    fn owners_found(&self) -> usize {
+        self.found.keys().filter(|store| store.0 < 100 && !self.unleased.contains(store)).count()
+    }
+
+    /// The verdict from first principles: who answered, and the most that ever could; as owners, only with a lease.
     fn verdict(&self) -> Verdict {
         let Setting { sizes, candidates } = &self.setting;
         let able = |stores: &[StoreId]| stores.iter().filter(|store| !self.failed.contains(store)).count();
         let owners = able(&candidates.live);
         let stand_ins = if sizes.sloppy { able(&candidates.fallbacks).min(sizes.n as usize - owners) } else { 0 };
         let (r, pr) = (sizes.needed as usize, sizes.primaries as usize);
-        let owners_found = self.found.keys().filter(|store| store.0 < 100).count();
-        if self.found.len() >= r && owners_found >= pr {
+        let owners_able = owners - self.unleased.iter().filter(|store| store.0 < 100).count();
+        if self.found.len() >= r && self.owners_found() >= pr {
             Verdict::Met
-        } else if owners + stand_ins < r || owners < pr {
+        } else if owners + stand_ins < r || owners_able < pr {
             Verdict::Lost
         } else {
             Verdict::Open
@@ -231,7 +249,7 @@ proptest! {
             if read.machine.is_done() {
                 break;
             }
-            read.happen(if turn % 2 == 0 { Event::Failed(turn) } else { Event::Fetched(turn, Found::Nothing) });
+            read.happen(if turn % 2 == 0 { Event::Failed(turn) } else { Event::Fetched(turn, Found::Nothing, turn % 3 == 0) });
         }
         prop_assert!(read.answer.is_some() && read.repaired.is_some());
     }
@@ -255,8 +273,8 @@ fn a_failure_after_the_answer_asks_nobody() {
     let (mut read, _) = ReadMachine::start(sizes, Conflict::Siblings, candidates).expect("all are live");
     read.on_slow();
     let versions = versions();
-    read.on_fetched(stores[0], Some(versions[0].clone())).expect("well formed");
-    read.on_fetched(stores[2], Some(versions[2].clone())).expect("well formed");
+    read.on_fetched(stores[0], Some(versions[0].clone()), true).expect("well formed");
+    read.on_fetched(stores[2], Some(versions[2].clone()), true).expect("well formed");
     assert_eq!(read.on_failed(stores[1]), [ReadAction::Repair { to: stores[0] }]);
     assert!(read.is_done());
 }

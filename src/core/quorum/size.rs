@@ -16,6 +16,14 @@ pub struct QuorumSizes {
     pub sloppy: bool,
 }
 
+impl QuorumSizes {
+    /// Whether the request asks for owners, pr or pw being more than zero. Such a request is *strict*: who owns the key is then
+    /// part of what its answer promises, so those who coordinate it and those who are counted need a lease.
+    pub fn is_strict(&self) -> bool {
+        self.primaries > 0
+    }
+}
+
 /// The sizes of a read in a cluster with this replication, or why they can never be met.
 pub fn read_sizes(options: &Options, bucket: &Bucket, replication: u8) -> Result<QuorumSizes, Failure> {
     let n = replicas(options, bucket, replication)?;

@@ -1,6 +1,6 @@
 //! Enough, still possible, or lost.
 
-/// Counts answers against two thresholds at once: so many in all, so many of them from owners.
+/// Counts answers against two thresholds at once: so many in all, so many of them from owners that hold a lease.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub struct Tally {
     /// r or w.
@@ -9,7 +9,7 @@ pub struct Tally {
     pub primaries_needed: u8,
     /// Answers.
     pub got: u8,
-    /// Answers from owners.
+    /// Answers from owners with a lease.
     pub primaries_got: u8,
 }
 
@@ -30,13 +30,13 @@ impl Tally {
         Tally { needed, primaries_needed, got: 0, primaries_got: 0 }
     }
 
-    /// One more answer.
-    pub fn count(&mut self, primary: bool) {
+    /// One more answer; `as_owner` if it is that of an owner with a lease.
+    pub fn count(&mut self, as_owner: bool) {
         self.got += 1;
-        self.primaries_got += primary as u8;
+        self.primaries_got += as_owner as u8;
     }
 
-    /// The verdict if up to `open` more answers may come, `primaries_open` of them from owners.
+    /// The verdict if up to `open` more answers may come, `primaries_open` of them from owners, whose leases are not known yet.
     pub fn verdict(&self, open: u8, primaries_open: u8) -> Verdict {
         if self.got >= self.needed && self.primaries_got >= self.primaries_needed {
             Verdict::Met

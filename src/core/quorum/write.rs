@@ -3,7 +3,7 @@
 //! Each of the n owners has a *share*: a copy that somebody must hold for it. The share of an owner that is down, or fails, passes
 //! to the next live fallback if the write is sloppy; one fallback stands for one owner. The coordinator's own
 //! share is the minting: nothing is sent before there is a dot, and then to all the others at once. A share counts when its
-//! holder has the object on stable storage. At w (and pw) the client is answered; the rest is still collected, and still passed on.
+//! holder has the object on stable storage, and in pw if the holder is the owner and has a lease. At w (and pw) the client is answered; the rest is still collected, and still passed on.
 
 use std::sync::Arc;
 
@@ -34,7 +34,7 @@ pub enum WriteAction {
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 enum State {
     Waiting,
-    Held,
+    Held { leased: bool },
     Failed,
 }
 
@@ -48,6 +48,10 @@ struct Share {
 impl Share {
     fn hint(&self) -> Option<StoreId> {
         (self.holder != self.owner).then_some(self.owner)
+    }
+
+    fn is_held(&self) -> bool {
+        matches!(self.state, State::Held { .. })
     }
 }
 
@@ -115,10 +119,10 @@ impl WriteMachine {
         others.map(|s| WriteAction::Send { to: s.holder, hint: s.hint() }).collect()
     }
 
-    /// `holder` has the object on stable storage.
-    pub fn on_stored(&mut self, holder: StoreId) -> Vec<WriteAction> {
+    /// `holder` has the object on stable storage; `leased` if it held a lease when it said so.
+    pub fn on_stored(&mut self, holder: StoreId, leased: bool) -> Vec<WriteAction> {
         match self.waiting(holder) {
-            Some(i) => self.shares[i].state = State::Held,
+            Some(i) => self.shares[i].state = State::Held { leased },
             None => return vec![],
         }
         self.settle()
@@ -156,9 +160,14 @@ impl WriteMachine {
         self.minted
     }
 
+    /// Whether pw asks for owners.
+    pub fn is_strict(&self) -> bool {
+        self.sizes.is_strict()
+    }
+
     /// Who holds it on stable storage.
     pub fn holders(&self) -> impl Iterator<Item = StoreId> {
-        self.shares.iter().filter(|s| s.state == State::Held).map(|s| s.holder)
+        self.shares.iter().filter(|s| s.is_held()).map(|s| s.holder)
     }
 
     /// Gives the share to the next live fallback that holds none yet, or up.
@@ -188,7 +197,11 @@ impl WriteMachine {
 
     fn tally(&self) -> Tally {
         let mut tally = Tally::new(self.sizes.needed, self.sizes.primaries);
-        self.shares.iter().filter(|s| s.state == State::Held).for_each(|s| tally.count(s.hint().is_none()));
+        for share in &self.shares {
+            if let State::Held { leased } = share.state {
+                tally.count(leased && share.hint().is_none());
+            }
+        }
         tally
     }
 
@@ -199,7 +212,9 @@ impl WriteMachine {
 
     fn shortfall(&self, timed_out: bool) -> Shortfall {
         let tally = self.tally();
-        let missing = self.shares.iter().filter(|s| s.state != State::Held || s.hint().is_some());
+        let missing = self.shares.iter().filter(|s| !s.is_held() || s.hint().is_some());
+        let without_lease = |s: &&Share| s.state == State::Held { leased: false } && s.hint().is_none();
+        let unleased = self.shares.iter().filter(|_| self.is_strict()).filter(without_lease);
         Shortfall {
             needed: tally.needed,
             got: tally.got,
@@ -209,6 +224,7 @@ impl WriteMachine {
                 .filter(|s| timed_out || s.state == State::Failed || s.hint().is_some())
                 .map(|s| s.owner)
                 .collect(),
+            unleased: unleased.map(|s| s.owner).collect(),
             // The minting was ordered and cannot be called back, even if nobody has heard of it yet.
             applied: true,
             timed_out,

@@ -1,4 +1,5 @@
-//! Random writes against what can be seen from outside: who was sent a copy, who stored it, who failed.
+//! Random writes against what can be seen from outside: who was sent a copy, who stored it with a lease or without, who
+//! failed.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -19,7 +20,8 @@ struct Setting {
 #[derive(Clone, Copy, Debug)]
 enum Event {
     Minted,
-    Stored(usize),
+    /// `true` is with a lease.
+    Stored(usize, bool),
     Failed(usize),
     /// An answer of somebody who was not asked, or has answered before.
     Stray(usize),
@@ -47,7 +49,7 @@ fn setting() -> impl Strategy<Value = Setting> {
 fn event() -> impl Strategy<Value = Event> {
     prop_oneof![
         4 => Just(Event::Minted),
-        6 => any::<usize>().prop_map(Event::Stored),
+        6 => (any::<usize>(), proptest::bool::weighted(0.8)).prop_map(|(i, leased)| Event::Stored(i, leased)),
         4 => any::<usize>().prop_map(Event::Failed),
         1 => any::<usize>().prop_map(Event::Stray),
         1 => Just(Event::Deadline),
@@ -61,7 +63,8 @@ struct Observed {
     minted: bool,
     /// Who was sent a copy, with its hint.
     sent: BTreeMap<StoreId, Option<StoreId>>,
-    held: BTreeSet<StoreId>,
+    /// Who stored it, and whether with a lease.
+    held: BTreeMap<StoreId, bool>,
     failed: BTreeSet<StoreId>,
     answer: Option<Result<(), Shortfall>>,
 }
@@ -73,13 +76,13 @@ impl Observed {
             WriteMachine::start(setting.sizes, setting.order.clone().into(), setting.coordinator, &live)?;
         let [WriteAction::Mint { hint }] = actions[..] else { panic!("a write begins with the minting: {actions:?}") };
         let sent = BTreeMap::from([(setting.coordinator, hint)]);
-        let (held, failed) = (BTreeSet::new(), BTreeSet::new());
+        let (held, failed) = (BTreeMap::new(), BTreeSet::new());
         Ok(Observed { setting, machine, minted: false, sent, held, failed, answer: None })
     }
 
     /// Who may still answer. Nobody answers what was not sent, but a link can break before.
     fn pending(&self, storing: bool) -> Vec<StoreId> {
-        let settled = |store: &&StoreId| self.held.contains(store) || self.failed.contains(store);
+        let settled = |store: &&StoreId| self.held.contains_key(store) || self.failed.contains(store);
         let displaced = self.sent[&self.setting.coordinator];
         let unsent = |store: &&StoreId| {
             **store != self.setting.coordinator && self.setting.live.contains(store) && Some(**store) != displaced
@@ -101,10 +104,10 @@ impl Observed {
                 self.minted = true;
                 self.machine.on_minted()
             }
-            Event::Stored(i) => {
+            Event::Stored(i, leased) => {
                 let Some(store) = pick(self.pending(true), i) else { return };
-                self.held.insert(store);
-                self.machine.on_stored(store)
+                self.held.insert(store, leased);
+                self.machine.on_stored(store, leased)
             }
             Event::Failed(i) => {
                 let Some(store) = pick(self.pending(false), i) else { return };
@@ -114,10 +117,11 @@ impl Observed {
             Event::Stray(i) => {
                 let strays = self.setting.order.iter().copied();
                 let never_sent = |s: &StoreId| self.minted && !self.sent.contains_key(s);
-                let Some(store) = pick(strays.filter(|s| self.held.contains(s) || never_sent(s)).collect(), i) else {
+                let Some(store) = pick(strays.filter(|s| self.held.contains_key(s) || never_sent(s)).collect(), i)
+                else {
                     return;
                 };
-                let mut actions = self.machine.on_stored(store);
+                let mut actions = self.machine.on_stored(store, true);
                 actions.extend(self.machine.on_failed(store, &live));
                 assert_eq!(actions, [], "{store:?} was not waited for");
                 return;
@@ -150,7 +154,7 @@ impl Observed {
         assert_eq!(shares.iter().collect::<BTreeSet<_>>().len(), shares.len(), "two stand for one owner");
         let holders: Vec<StoreId> = self.machine.holders().collect();
         assert_eq!(holders.len(), self.held.len(), "each store counts once");
-        assert_eq!(holders.into_iter().collect::<BTreeSet<_>>(), self.held);
+        assert_eq!(holders.into_iter().collect::<BTreeSet<_>>(), self.held.keys().copied().collect());
         assert!(self.answer.is_some() || self.verdict() == Verdict::Open, "decided and not said");
     }
 
@@ -162,23 +166,34 @@ impl Observed {
                 assert_eq!(short.timed_out, deadline);
                 assert_eq!(short.got as usize, self.held.len());
                 assert!(short.applied, "the minting was ordered: the write may take effect");
-                assert!(short.missing.iter().all(|owner| !self.held.contains(owner)));
+                assert!(short.missing.iter().all(|owner| !self.held.contains_key(owner)));
+                assert_eq!(short.primaries_got as usize, self.owners_that_hold(true).len(), "pw counts leases");
+                let strict = self.setting.sizes.primaries > 0;
+                let unleased = if strict { self.owners_that_hold(false) } else { BTreeSet::new() };
+                assert_eq!(short.unleased.iter().copied().collect::<BTreeSet<_>>(), unleased);
             }
         }
     }
 
-    /// The verdict from first principles: who holds it, and the most that could ever hold it.
+    fn owners_that_hold(&self, with_lease: bool) -> BTreeSet<StoreId> {
+        let held =
+            self.held.iter().filter(|(store, leased)| self.setting.owners.contains(store) && **leased == with_lease);
+        held.map(|(&store, _)| store).collect()
+    }
+
+    /// The verdict from first principles: who holds it, and the most that could ever hold it; as owners, only with a lease.
     fn verdict(&self) -> Verdict {
         let Setting { sizes, owners, order, live, coordinator } = &self.setting;
         let displaced = self.sent[coordinator];
         let able = |store: &&StoreId| live.contains(store) && !self.failed.contains(store);
         let able_owners = owners.iter().filter(able).filter(|s| Some(**s) != displaced).count();
+        let able_to_count = able_owners - self.owners_that_hold(false).len();
         let able_others = order.iter().filter(|s| !owners.contains(s)).filter(able).count();
         let most = (able_owners + if sizes.sloppy { able_others } else { 0 }).min(owners.len());
         let (w, pw) = (sizes.needed as usize, sizes.primaries as usize);
-        if self.held.len() >= w && self.held.intersection(owners).count() >= pw {
+        if self.held.len() >= w && self.owners_that_hold(true).len() >= pw {
             Verdict::Met
-        } else if most < w || able_owners < pw {
+        } else if most < w || able_to_count < pw {
             Verdict::Lost
         } else {
             Verdict::Open
@@ -201,7 +216,7 @@ proptest! {
             if write.pending(true).is_empty() {
                 break;
             }
-            write.happen(if turn % 3 == 0 { Event::Failed(turn) } else { Event::Stored(turn) });
+            write.happen(if turn % 3 == 0 { Event::Failed(turn) } else { Event::Stored(turn, turn % 4 != 0) });
         }
         prop_assert!(write.answer.is_some(), "everybody answered, and the client waits");
         prop_assert!(write.machine.is_done());
@@ -226,6 +241,29 @@ proptest! {
                 prop_assert!(!possible);
                 prop_assert!(!short.applied && !short.timed_out && short.got == 0);
             }
+        }
+    }
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(1000))]
+
+    /// Of two writes with the same answers, that in which some lack a lease never succeeds where the other does not.
+    #[test]
+    fn a_lease_less_never_helps(setting in setting(), stored in proptest::collection::vec(any::<(usize, bool)>(), 0..10)) {
+        let run = |all_leased: bool| {
+            let mut write = Observed::start(setting.clone()).ok()?;
+            write.happen(Event::Minted);
+            stored.iter().for_each(|&(i, leased)| write.happen(Event::Stored(i, leased || all_leased)));
+            Some(write)
+        };
+        let (Some(some), Some(all)) = (run(false), run(true)) else { return Ok(()) };
+        prop_assert!(some.held.keys().eq(all.held.keys()));
+        if some.answer == Some(Ok(())) {
+            prop_assert_eq!(&all.answer, &some.answer);
+        }
+        if setting.sizes.primaries == 0 {
+            prop_assert_eq!(&all.answer, &some.answer, "sloppy requests know no leases");
         }
     }
 }

@@ -37,7 +37,13 @@ pub enum Failure {
         limit: u32,
     },
     /// Too few replicas can answer.
-    #[error("{}", quorum_sentence(*kind, *needed, *got, *primaries_needed, *primaries_got, missing, *applied))]
+    #[error(
+        "{} quorum not met, {}{}{}",
+        kind_word(*kind),
+        size_clause(kind.letter(), (*needed, *got), (*primaries_needed, *primaries_got), unleased),
+        absence_clause(missing, unleased),
+        outcome_clause(*kind, *applied)
+    )]
     QuorumNotMet {
         /// Read or write.
         kind: Kind,
@@ -47,10 +53,12 @@ pub enum Failure {
         got: u8,
         /// pr or pw.
         primaries_needed: u8,
-        /// Owners that answered.
+        /// Owners that answered with a lease.
         primaries_got: u8,
         /// Owners that cannot answer.
         missing: Vec<NodeId>,
+        /// Owners that answered and count in no pr or pw: their sessions with the coordination service are not confirmed.
+        unleased: Vec<NodeId>,
         /// Whether a replica may hold the write all the same.
         applied: bool,
     },
@@ -68,6 +76,22 @@ pub enum Failure {
         /// Milliseconds waited.
         after_ms: u32,
         /// Whether a replica may hold the write all the same.
+        applied: bool,
+    },
+    /// The request asks for owners, and the node that coordinates it has no lease: the coordination service may have ended its
+    /// session, and changed the ring since. Another node may have one; so may this one later.
+    #[error(
+        "node {node} cannot promise this {}: its session with the coordination service is not confirmed, so its ring may \
+         be stale; sloppy requests go on{}",
+        strict_word(*kind),
+        outcome_clause(*kind, *applied)
+    )]
+    RingMayBeStale {
+        /// Read or write.
+        kind: Kind,
+        /// Which.
+        node: NodeId,
+        /// Whether replicas hold the write all the same: the lease ended while they were asked.
         applied: bool,
     },
     /// The connection that carried a forwarded write broke: nobody can tell what came of it.
@@ -104,7 +128,9 @@ impl Failure {
     /// Whether the operation may have taken effect all the same. Never send such a write again as a new one.
     pub fn outcome_unknown(&self) -> bool {
         match self {
-            Failure::QuorumNotMet { applied, .. } | Failure::Timeout { applied, .. } => *applied,
+            Failure::QuorumNotMet { applied, .. }
+            | Failure::Timeout { applied, .. }
+            | Failure::RingMayBeStale { applied, .. } => *applied,
             Failure::OutcomeUnknown(_) => true,
             _ => false,
         }
@@ -142,25 +168,81 @@ fn outcome_clause(kind: Kind, applied: bool) -> &'static str {
     }
 }
 
-fn quorum_sentence(
-    kind: Kind,
-    needed: u8,
-    got: u8,
-    primaries_needed: u8,
-    primaries_got: u8,
-    missing: &[NodeId],
-    applied: bool,
+fn strict_word(kind: Kind) -> &'static str {
+    match kind {
+        Kind::Read => "strict read",
+        Kind::Write => "strict write",
+    }
+}
+
+/// The threshold that was missed, and how far: the one for all replicas, or else the one for owners.
+fn size_clause(
+    letter: char,
+    (needed, got): (u8, u8),
+    (primaries_needed, primaries_got): (u8, u8),
+    unleased: &[NodeId],
 ) -> String {
-    let letter = kind.letter();
-    let size = if got >= needed && primaries_needed > 0 {
-        format!("P{letter}={primaries_needed}: {primaries_got} owners")
-    } else {
-        format!("{letter}={needed}: {got}")
-    };
-    format!(
-        "{} quorum not met, {size} answered, node {} missing{}",
-        kind_word(kind),
-        node_list(missing),
-        outcome_clause(kind, applied)
-    )
+    if got < needed || primaries_needed == 0 {
+        return format!("{letter}={needed}: {got} answered");
+    }
+    let verb = if unleased.is_empty() { "answered" } else { "counted" };
+    format!("P{letter}={primaries_needed}: {primaries_got} owners {verb}")
+}
+
+/// Who did not answer, and whose answer does not count as an owner's.
+fn absence_clause(missing: &[NodeId], unleased: &[NodeId]) -> String {
+    let mut clause = String::new();
+    if !unleased.is_empty() {
+        clause += &format!(", node {} answered without a lease", node_list(unleased));
+    }
+    if !missing.is_empty() || unleased.is_empty() {
+        clause += &format!(", node {} missing", node_list(missing));
+    }
+    clause
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn not_met(got: u8, primaries: (u8, u8), missing: &[u32], unleased: &[u32]) -> Failure {
+        let nodes = |ids: &[u32]| ids.iter().copied().map(NodeId).collect();
+        Failure::QuorumNotMet {
+            kind: Kind::Write,
+            needed: 2,
+            got,
+            primaries_needed: primaries.0,
+            primaries_got: primaries.1,
+            missing: nodes(missing),
+            unleased: nodes(unleased),
+            applied: true,
+        }
+    }
+
+    #[test]
+    fn says_what_is_short_and_whose_fault_it_is() {
+        let sentences = [
+            (not_met(1, (0, 1), &[2, 3], &[]), "W=2: 1 answered, node 2, 3 missing"),
+            (not_met(2, (2, 1), &[3], &[]), "PW=2: 1 owners answered, node 3 missing"),
+            (not_met(2, (2, 1), &[3], &[2]), "PW=2: 1 owners counted, node 2 answered without a lease, node 3 missing"),
+            (not_met(3, (2, 1), &[], &[2, 3]), "PW=2: 1 owners counted, node 2, 3 answered without a lease"),
+            (not_met(1, (2, 0), &[3], &[2]), "W=2: 1 answered, node 2 answered without a lease, node 3 missing"),
+        ];
+        for (failure, sentence) in sentences {
+            assert_eq!(failure.to_string(), format!("write quorum not met, {sentence}; the outcome is unknown"));
+        }
+    }
+
+    #[test]
+    fn a_stale_ring_is_retried_unless_the_write_may_hold() {
+        let stale = |kind, applied| Failure::RingMayBeStale { kind, node: NodeId(2), applied };
+        assert_eq!(
+            stale(Kind::Write, false).to_string(),
+            "node 2 cannot promise this strict write: its session with the coordination service is not confirmed, so its \
+             ring may be stale; sloppy requests go on; nothing was written"
+        );
+        assert!(stale(Kind::Read, false).retryable() && stale(Kind::Write, false).retryable());
+        let applied = stale(Kind::Write, true);
+        assert!(applied.outcome_unknown() && !applied.retryable(), "{applied}");
+    }
 }

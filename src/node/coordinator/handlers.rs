@@ -21,8 +21,9 @@ impl Handler<Calls> for Coordinator {
 impl Handler<LocalReplies> for Coordinator {
     type Result = ();
 
-    fn handle(&mut self, replies: LocalReplies, ctx: &mut Context<Self>) {
-        self.turn(ctx, |this, turn| replies.0.into_iter().for_each(|reply| this.on_local(turn, reply)));
+    fn handle(&mut self, local: LocalReplies, ctx: &mut Context<Self>) {
+        let LocalReplies { replies, leased } = local;
+        self.turn(ctx, |this, turn| replies.into_iter().for_each(|reply| this.on_local(turn, reply, leased)));
     }
 }
 

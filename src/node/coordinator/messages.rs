@@ -42,7 +42,12 @@ pub trait Answers: Send + Sync {
 /// Answers of a local Replica that came together.
 #[derive(Message)]
 #[rtype(result = "()")]
-pub struct LocalReplies(pub Vec<ReplicaReply>);
+pub struct LocalReplies {
+    /// The answers.
+    pub replies: Vec<ReplicaReply>,
+    /// Whether the store held a lease when they left.
+    pub leased: bool,
+}
 
 /// From itself, behind whatever is in the mailbox: send what was gathered.
 #[derive(Message)]

@@ -5,13 +5,15 @@
 //! the machines say what to do, `turn` gathers it over all messages that are in the mailbox and sends one batch per
 //! destination. No future waits for a reply, so ten thousand operations cost a table and one timer.
 //!
-//! `reading` and `writing` start operations and translate a machine's actions; `handlers` says which message leads where;
+//! `reading` and `writing` start operations and translate a machine's actions; `strict` refuses what needs a lease when there is
+//! none; `handlers` says which message leads where;
 //! this file routes events to them.
 
 mod handlers;
 mod latency;
 pub mod messages;
 mod reading;
+mod strict;
 mod table;
 mod turn;
 mod writing;
@@ -27,6 +29,7 @@ use self::turn::Turn;
 use super::connection_pool::ConnectionPool;
 use super::disk::Gate;
 use super::env::{Env, Moment, now};
+use super::lease::Lease;
 use super::replica::Replica;
 use super::replica::messages::{ReplicaReply, ReplicaSink};
 use super::stats::{Counter, Latency, Stats};
@@ -50,6 +53,8 @@ pub struct CoordinatorParts {
     pub health: SharedHealth,
     /// Whether this store takes writes.
     pub gate: Arc<Gate>,
+    /// Whether this node serves strict requests.
+    pub lease: Lease,
     /// What it counts.
     pub stats: Arc<Stats>,
     /// Its surroundings.
@@ -80,8 +85,8 @@ pub struct Coordinator {
 struct LocalSink(Addr<Coordinator>);
 
 impl ReplicaSink for LocalSink {
-    fn reply(&self, replies: Vec<ReplicaReply>) {
-        self.0.do_send(LocalReplies(replies));
+    fn reply(&self, replies: Vec<ReplicaReply>, leased: bool) {
+        self.0.do_send(LocalReplies { replies, leased });
     }
 }
 
@@ -146,6 +151,8 @@ impl Coordinator {
     fn begin(&mut self, turn: &mut Turn, call: Call) {
         let Call { id, request, caller, permit, arrived, deadline, forwarded } = call;
         let asker = Asker { id, caller, permit };
+        // Before the ring, which is then no older than the one that this vouches for.
+        let term = self.parts.lease.term();
         let view = self.parts.ring.load_full();
         let limits = &self.parts.config.node.limits;
         let checked = if self.drained.is_some() {
@@ -161,8 +168,8 @@ impl Coordinator {
         let key = request.operation.key().clone();
         let head = Head { key, asker: None, arrived, deadline: own_deadline.min(deadline), sent: now() };
         let result = checked.and_then(|()| match request.operation {
-            Operation::Get { .. } => self.read(turn, &view, head, &request.options),
-            _ => self.write(turn, &view, head, request, forwarded),
+            Operation::Get { .. } => self.read(turn, &view, term, head, &request.options),
+            _ => self.write(turn, &view, term, head, request, forwarded),
         });
         match result {
             Ok(number) => match self.table.get(number) {
@@ -201,15 +208,15 @@ impl Coordinator {
         }
     }
 
-    fn on_local(&mut self, turn: &mut Turn, reply: ReplicaReply) {
+    fn on_local(&mut self, turn: &mut Turn, reply: ReplicaReply, leased: bool) {
         let own = self.parts.store;
         match reply {
             ReplicaReply::Minted { id, object, context, siblings } => {
                 self.on_minted(turn, id, object, context, siblings)
             }
             ReplicaReply::Refused { id, failure } => self.finish(id, Err(failure)),
-            ReplicaReply::Stored { id, result } => self.on_stored(turn, id, own, result),
-            ReplicaReply::Fetched { id, result } => self.on_fetched(turn, id, own, result.map(|o| o.map(|o| o.0))),
+            ReplicaReply::Stored { id, result } => self.on_stored(turn, id, own, result, leased),
+            ReplicaReply::Fetched { id, result } => self.on_fetched(turn, id, own, result, leased),
             ReplicaReply::Failed { id, error } => self.on_failed(turn, id, own, error),
             ReplicaReply::Examined { .. } | ReplicaReply::Hints { .. } => {}
         }
@@ -217,8 +224,8 @@ impl Coordinator {
 
     fn on_peer(&mut self, turn: &mut Turn, from: StoreId, reply: ToCoordinator) {
         match reply {
-            ToCoordinator::Stored { id, result } => self.on_stored(turn, id, from, result),
-            ToCoordinator::Fetched { id, result } => self.on_fetched(turn, id, from, result.map(|o| o.map(|o| o.0))),
+            ToCoordinator::Stored { id, leased, result } => self.on_stored(turn, id, from, result, leased),
+            ToCoordinator::Fetched { id, leased, result } => self.on_fetched(turn, id, from, result, leased),
             ToCoordinator::Forwarded { id, result } => self.finish(id, result),
             ToCoordinator::Failed { id, error } => self.on_failed(turn, id, from, error),
             ToCoordinator::Examined { .. } | ToCoordinator::Pong(_) => {}
@@ -227,14 +234,14 @@ impl Coordinator {
 
     /// `from` will not do what operation `id` asked of it.
     fn on_failed(&mut self, turn: &mut Turn, id: u64, from: StoreId, error: ReplicaError) {
-        let Some(operation) = self.table.get(id) else { return };
         log::debug!("operation {id}: store {from:?}: {error}");
+        let Some(operation) = self.table.get(id) else { return };
         match &mut operation.kind {
             OperationKind::Read(machine) => {
                 let actions = machine.on_failed(from);
                 self.act_read(turn, id, actions);
             }
-            OperationKind::Write { .. } => self.on_stored(turn, id, from, Err(error)),
+            OperationKind::Write { .. } => self.on_not_stored(turn, id, from, &error),
             OperationKind::Forward { .. } => {}
         }
     }
@@ -278,6 +285,7 @@ impl Coordinator {
             Failure::QuorumNotMet { .. } | Failure::OutcomeUnknown(_) => Counter::QuorumFailures,
             Failure::Timeout { .. } => Counter::Timeouts,
             Failure::Overloaded { .. } | Failure::ShuttingDown => Counter::Overloaded,
+            Failure::RingMayBeStale { .. } => Counter::RingMayBeStale,
             _ => Counter::Refused,
         });
     }
@@ -295,12 +303,17 @@ impl Coordinator {
 
 /// Names the nodes in a shortfall.
 fn failure(view: &RingView, kind: Kind, short: Shortfall, waited: std::time::Duration) -> Failure {
-    let Shortfall { needed, got, primaries_needed, primaries_got, missing, applied, timed_out } = short;
-    let mut missing: Vec<_> = missing.into_iter().map(|store| view.ring.node_of(store)).collect();
-    missing.sort();
+    let Shortfall { needed, got, primaries_needed, primaries_got, missing, unleased, applied, timed_out } = short;
+    let nodes = |stores: Vec<StoreId>| {
+        let mut nodes: Vec<_> = stores.into_iter().map(|store| view.ring.node_of(store)).collect();
+        nodes.sort();
+        nodes
+    };
+    let missing = nodes(missing);
     if timed_out {
         let after_ms = waited.as_millis() as u32;
         return Failure::Timeout { kind, needed, got, waiting_for: missing, after_ms, applied };
     }
-    Failure::QuorumNotMet { kind, needed, got, primaries_needed, primaries_got, missing, applied }
+    let unleased = nodes(unleased);
+    Failure::QuorumNotMet { kind, needed, got, primaries_needed, primaries_got, missing, unleased, applied }
 }

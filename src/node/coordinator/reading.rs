@@ -2,8 +2,6 @@
 
 use std::time::Duration;
 
-use bytes::Bytes;
-
 use super::table::{Alarm, Head, Operation, OperationKind};
 use super::{Coordinator, Turn, failure};
 use crate::core::id::StoreId;
@@ -13,10 +11,11 @@ use crate::core::request::{Answer, Failure, Kind, Options, Value};
 use crate::core::version::Payload;
 use crate::node::connection_pool::messages::Origin;
 use crate::node::env::{Moment, now};
+use crate::node::lease::Term;
 use crate::node::replica::messages::ReplicaCall;
 use crate::node::stats::Counter;
 use crate::node::view::RingView;
-use crate::wire::message::{ReplicaError, ToReplica};
+use crate::wire::message::{Object, ReplicaError, ToReplica};
 
 /// Repairs are sent, and not waited for.
 const NOBODY: u64 = 0;
@@ -26,12 +25,14 @@ impl Coordinator {
         &mut self,
         turn: &mut Turn,
         view: &RingView,
+        term: Term,
         head: Head,
         options: &Options,
     ) -> Result<u64, Failure> {
         self.parts.stats.count(Counter::Reads);
         let bucket = view.buckets.get(&head.key.bucket);
         let sizes = read_sizes(options, bucket, view.ring.replication)?;
+        self.check_lease(view, term, sizes, Kind::Read)?;
         let candidates = self.candidates(view.order(view.ring.partition_of(&head.key)), sizes);
         let (machine, actions) = ReadMachine::start(sizes, bucket.conflict, candidates)
             .map_err(|short| failure(view, Kind::Read, short, Duration::ZERO))?;
@@ -74,7 +75,7 @@ impl Coordinator {
                 ReadAction::Fetch { from } => self.fetch(turn, id, from),
                 ReadAction::Answer(result) => {
                     let result = match result {
-                        Ok(()) => self.read_answer(id),
+                        Ok(()) => self.check_lease_again(id, Kind::Read).and_then(|()| self.read_answer(id)),
                         Err(short) => {
                             let waited = self.table.get(id).map_or(Duration::ZERO, |op| op.head.arrived.elapsed());
                             Err(failure(&self.parts.ring.load(), Kind::Read, short, waited))
@@ -113,12 +114,13 @@ impl Coordinator {
         turn: &mut Turn,
         id: u64,
         from: StoreId,
-        result: Result<Option<Bytes>, ReplicaError>,
+        result: Result<Option<Object>, ReplicaError>,
+        leased: bool,
     ) {
         let Some(Operation { head, kind: OperationKind::Read(machine) }) = self.table.get(id) else { return };
         let took = head.sent.elapsed();
         let actions = match result {
-            Ok(object) => match machine.on_fetched(from, object) {
+            Ok(object) => match machine.on_fetched(from, object.map(|object| object.0), leased) {
                 Ok(actions) => Ok(actions),
                 Err(malformed) => Err(ReplicaError::Malformed(malformed.to_string())),
             },

@@ -16,6 +16,7 @@ use crate::core::request::{self, Answer, Failure, Kind, Request};
 use crate::core::version::mint::Write;
 use crate::core::version::{Context, Payload};
 use crate::node::connection_pool::messages::Origin;
+use crate::node::lease::Term;
 use crate::node::replica::messages::ReplicaCall;
 use crate::node::stats::Counter;
 use crate::node::view::RingView;
@@ -26,6 +27,7 @@ impl Coordinator {
         &mut self,
         turn: &mut Turn,
         view: &RingView,
+        term: Term,
         head: Head,
         request: Request,
         forwarded: bool,
@@ -37,8 +39,10 @@ impl Coordinator {
         let order = view.order(view.ring.partition_of(&head.key)).clone();
         let others = self.other_coordinators(&order, sizes);
         if !forwarded && self.must_forward(&order, sizes, &others) {
+            // Whoever coordinates it looks at a lease of its own.
             return self.forward(turn, head, request, others);
         }
+        self.check_lease(view, term, sizes, Kind::Write)?;
         let live = self.live();
         let (machine, actions) = WriteMachine::start(sizes, order, self.parts.store, &live)
             .map_err(|short| failure(view, Kind::Write, short, Duration::ZERO))?;
@@ -141,6 +145,7 @@ impl Coordinator {
             primaries_needed: 0,
             primaries_got: 0,
             missing: vec![*to],
+            unleased: vec![],
             applied: true,
             timed_out: true,
         };
@@ -171,18 +176,31 @@ impl Coordinator {
         self.act_write(turn, id, actions);
     }
 
-    pub(super) fn on_stored(&mut self, turn: &mut Turn, id: u64, by: StoreId, result: Result<(), ReplicaError>) {
+    pub(super) fn on_stored(
+        &mut self,
+        turn: &mut Turn,
+        id: u64,
+        by: StoreId,
+        result: Result<(), ReplicaError>,
+        leased: bool,
+    ) {
+        if let Err(error) = result {
+            return self.on_failed(turn, id, by, error);
+        }
+        let Some(Operation { kind: OperationKind::Write { machine, .. }, .. }) = self.table.get(id) else { return };
+        let actions = machine.on_stored(by, leased);
+        self.act_write(turn, id, actions);
+    }
+
+    /// `by` does not hold the write and will not.
+    pub(super) fn on_not_stored(&mut self, turn: &mut Turn, id: u64, by: StoreId, error: &ReplicaError) {
         let live = self.live();
         let own = self.parts.store;
         let Some(Operation { kind: OperationKind::Write { machine, .. }, .. }) = self.table.get(id) else { return };
-        let actions = match result {
-            Ok(()) => machine.on_stored(by),
-            Err(error) if by == own && !machine.is_minted() => return self.not_minted(id, &error),
-            Err(error) => {
-                log::debug!("write {id}: store {by:?}: {error}");
-                machine.on_failed(by, &live)
-            }
-        };
+        if by == own && !machine.is_minted() {
+            return self.not_minted(id, error);
+        }
+        let actions = machine.on_failed(by, &live);
         self.act_write(turn, id, actions);
     }
 
@@ -213,17 +231,20 @@ impl Coordinator {
                     };
                     turn.remote(to, message);
                 }
-                WriteAction::Answer(result) => {
-                    let waited = head.arrived.elapsed();
+                WriteAction::Answer(Ok(())) => {
                     let replicas = machine.holders().map(|store| view.ring.node_of(store)).collect();
-                    let result = match (result, minted.as_ref()) {
-                        (Ok(()), Some((context, siblings))) => {
-                            Ok(Answer::Written { context: context.clone(), siblings: *siblings, replicas })
-                        }
-                        (Ok(()), None) => Err(Failure::OutcomeUnknown("counted before it was minted".into())),
-                        (Err(short), _) => Err(failure(&view, Kind::Write, short, waited)),
-                    };
+                    let written = minted.as_ref().map(|(context, siblings)| Answer::Written {
+                        context: context.clone(),
+                        siblings: *siblings,
+                        replicas,
+                    });
+                    let result = written.ok_or(Failure::OutcomeUnknown("counted before it was minted".into()));
+                    let result = self.check_lease_again(id, Kind::Write).and(result);
                     self.answer(id, result);
+                }
+                WriteAction::Answer(Err(short)) => {
+                    let waited = head.arrived.elapsed();
+                    self.answer(id, Err(failure(&view, Kind::Write, short, waited)));
                 }
             }
         }

@@ -73,7 +73,7 @@ pub struct DeliverThrough(pub Addr<ConnectionPool>);
 struct ScanSink(Addr<Handoff>);
 
 impl ReplicaSink for ScanSink {
-    fn reply(&self, replies: Vec<ReplicaReply>) {
+    fn reply(&self, replies: Vec<ReplicaReply>, _: bool) {
         self.0.do_send(Scanned(replies));
     }
 }
@@ -144,7 +144,7 @@ impl Handoff {
         let mut calls: BTreeMap<usize, Vec<ReplicaCall>> = BTreeMap::new();
         for reply in replies {
             let (id, result) = match reply {
-                ToCoordinator::Stored { id, result } => (id, result),
+                ToCoordinator::Stored { id, result, .. } => (id, result),
                 ToCoordinator::Failed { id, error } => (id, Err(error)),
                 _ => continue,
             };

@@ -87,7 +87,7 @@ struct ExaminedHere(Vec<ReplicaReply>);
 struct ExamineSink(Addr<Inspector>);
 
 impl ReplicaSink for ExamineSink {
-    fn reply(&self, replies: Vec<ReplicaReply>) {
+    fn reply(&self, replies: Vec<ReplicaReply>, _: bool) {
         self.0.do_send(ExaminedHere(replies));
     }
 }

@@ -26,8 +26,8 @@ pub struct ReplicaBatch {
 
 /// Takes a Replica's answers, at once and without waiting.
 pub trait ReplicaSink: Send + Sync {
-    /// Some answers.
-    fn reply(&self, replies: Vec<ReplicaReply>);
+    /// Some answers; `leased` if the store held a lease when they left, so that it counts in pr and pw.
+    fn reply(&self, replies: Vec<ReplicaReply>, leased: bool);
 }
 
 /// One thing to do.

@@ -5,6 +5,8 @@
 //! durable; a read sees only what is durable, so that nothing is ever shown that a power loss could take back. Minting goes on
 //! from the newest version, durable or not: `pending` keeps both.
 //!
+//! Every reply says whether the store holds a [`Lease`] at that moment, after everything that it speaks of was read or made durable.
+//!
 //! Its memory of a key may break (a failed write, a restart): then a new [`Life`] begins and no earlier mark is continued.
 
 mod hints;
@@ -25,6 +27,7 @@ use self::pending::Pending;
 use self::recent::Recent;
 use super::disk::{Disk, Gate, Ticket};
 use super::env::{Env, Purpose};
+use super::lease::Lease;
 use super::stats::{Counter, Stats};
 use super::view::SharedRing;
 use crate::config::NodeLimits;
@@ -55,6 +58,8 @@ pub struct ReplicaParts {
     pub recent_bytes_max: usize,
     /// How many hints it holds.
     pub hints: Arc<HintGauge>,
+    /// Whether this store counts in pr and pw.
+    pub lease: Lease,
     /// What it counts.
     pub stats: Arc<Stats>,
     /// Its surroundings.
@@ -127,7 +132,7 @@ impl Replica {
             self.waiting.entry(ticket).or_default().push((batch.sink.clone(), reply));
         }
         if !turn.now.is_empty() {
-            batch.sink.reply(turn.now);
+            self.reply(&*batch.sink, turn.now);
         }
     }
 
@@ -158,8 +163,16 @@ impl Replica {
             while let Some((_, reply)) = released.next_if(|(next, _)| Arc::ptr_eq(next, &sink)) {
                 replies.push(finish(reply));
             }
-            sink.reply(replies);
+            self.reply(&*sink, replies);
         }
+    }
+
+    fn reply(&self, sink: &dyn ReplicaSink, replies: Vec<ReplicaReply>) {
+        let leased = self.parts.lease.is_held(self.parts.env.boot_time());
+        if leased && let Some(observer) = self.parts.env.observer() {
+            observer.strict_counted(self.parts.store);
+        }
+        sink.reply(replies, leased);
     }
 }
 

@@ -157,6 +157,7 @@ fn kind(failure: &Failure) -> &'static str {
         Failure::TooLarge { .. } => "too large",
         Failure::TooMany { .. } => "too many siblings or context entries",
         Failure::QuorumNotMet { .. } => "quorum not met",
+        Failure::RingMayBeStale { .. } => "ring may be stale",
         Failure::Timeout { .. } => "timeout",
         Failure::OutcomeUnknown(_) => "outcome unknown",
         Failure::Overloaded { .. } => "overloaded",
