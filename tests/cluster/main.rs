@@ -18,6 +18,7 @@ mod bad_input;
 mod command_line;
 mod fallback;
 mod in_process;
+mod leases;
 mod one_killed;
 mod one_paused;
 mod operations;
