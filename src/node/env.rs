@@ -27,7 +27,7 @@ pub fn now() -> Moment {
 }
 
 /// A moment by a monotonic clock that goes on while the machine is suspended, unlike that of [`Moment`]. Others go on meanwhile, so
-/// promises to them are timed by this one. Comparable within one node.
+/// promises to them are timed by this one. Comparable within one start of a node.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug)]
 pub struct BootTime {
     nanos: u64,

@@ -18,7 +18,7 @@ use kv::node::lease::Lease;
 use kv::storage::memory::MemoryDisk;
 use kv::testing::{free_addresses, wait_until_linked};
 
-/// Nodes that run, their leases, and a client that tries each node once.
+/// Nodes that run, their leases, and a client that goes on to another node where that is safe.
 struct Nodes {
     servers: Vec<Server>,
     leases: Vec<Lease>,
@@ -49,7 +49,7 @@ impl Nodes {
         }
         let running = (1..).map(NodeId).zip(addresses.clone()).collect();
         wait_until_linked(&running, Duration::from_secs(30)).await.unwrap();
-        let client = Client::builder().servers(addresses).retries(0).connect().await.unwrap();
+        let client = Client::builder().servers(addresses).connect().await.unwrap();
         Nodes { servers, leases, client }
     }
 

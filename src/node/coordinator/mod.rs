@@ -6,9 +6,10 @@
 //! destination. No future waits for a reply, so ten thousand operations cost a table and one timer.
 //!
 //! `reading` and `writing` start operations and translate a machine's actions; `strict` refuses what needs a lease when there is
-//! none; `handlers` says which message leads where;
+//! none; `failing` names and counts failures; `handlers` says which message leads where;
 //! this file routes events to them.
 
+mod failing;
 mod handlers;
 mod latency;
 pub mod messages;
@@ -33,11 +34,10 @@ use super::lease::Lease;
 use super::replica::Replica;
 use super::replica::messages::{ReplicaReply, ReplicaSink};
 use super::stats::{Counter, Latency, Stats};
-use super::view::{RingView, SharedHealth, SharedRing};
+use super::view::{SharedHealth, SharedRing};
 use crate::config::Config;
 use crate::core::id::{Partition, StoreId};
-use crate::core::quorum::Shortfall;
-use crate::core::request::{Answer, Failure, Kind, Operation};
+use crate::core::request::{Answer, Failure, Operation};
 use crate::wire::message::{ReplicaError, ToCoordinator};
 
 /// What a Coordinator is made of.
@@ -280,16 +280,6 @@ impl Coordinator {
         asker.answer(self.parts.ring.load().ring.epoch, result);
     }
 
-    fn count_failure(&self, failure: &Failure) {
-        self.parts.stats.count(match failure {
-            Failure::QuorumNotMet { .. } | Failure::OutcomeUnknown(_) => Counter::QuorumFailures,
-            Failure::Timeout { .. } => Counter::Timeouts,
-            Failure::Overloaded { .. } | Failure::ShuttingDown => Counter::Overloaded,
-            Failure::RingMayBeStale { .. } => Counter::RingMayBeStale,
-            _ => Counter::Refused,
-        });
-    }
-
     /// Whom this arbiter can reach, itself included.
     fn live(&self) -> impl Fn(StoreId) -> bool + use<> {
         let (own, health) = (self.parts.store, self.parts.health.load_full());
@@ -299,21 +289,4 @@ impl Coordinator {
     fn arbiter_of(&self, partition: Partition) -> usize {
         partition.0 as usize % self.replicas.len()
     }
-}
-
-/// Names the nodes in a shortfall.
-fn failure(view: &RingView, kind: Kind, short: Shortfall, waited: std::time::Duration) -> Failure {
-    let Shortfall { needed, got, primaries_needed, primaries_got, missing, unleased, applied, timed_out } = short;
-    let nodes = |stores: Vec<StoreId>| {
-        let mut nodes: Vec<_> = stores.into_iter().map(|store| view.ring.node_of(store)).collect();
-        nodes.sort();
-        nodes
-    };
-    let missing = nodes(missing);
-    if timed_out {
-        let after_ms = waited.as_millis() as u32;
-        return Failure::Timeout { kind, needed, got, waiting_for: missing, after_ms, applied };
-    }
-    let unleased = nodes(unleased);
-    Failure::QuorumNotMet { kind, needed, got, primaries_needed, primaries_got, missing, unleased, applied }
 }

@@ -2,8 +2,9 @@
 
 use std::time::Duration;
 
+use super::failing::failure;
 use super::table::{Alarm, Head, Operation, OperationKind};
-use super::{Coordinator, Turn, failure};
+use super::{Coordinator, Turn};
 use crate::core::id::StoreId;
 use crate::core::quorum::read::{Candidates, ReadAction, ReadMachine};
 use crate::core::quorum::size::{QuorumSizes, read_sizes};

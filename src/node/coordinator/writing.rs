@@ -4,9 +4,10 @@ use std::time::Duration;
 
 use bytes::Bytes;
 
+use super::failing::failure;
 use super::reading::millis_left;
 use super::table::{Head, Operation, OperationKind};
-use super::{Coordinator, Turn, failure};
+use super::{Coordinator, Turn};
 use crate::core::bucket::Bucket;
 use crate::core::id::StoreId;
 use crate::core::quorum::Shortfall;
