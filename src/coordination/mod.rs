@@ -9,6 +9,7 @@
 //! - [`watch`]: who asked to be told of which change, and [`watchers`]: how they are told;
 //! - [`api`]: what users of the service see, whoever provides it;
 //! - [`local`]: the service for one process, without replication;
+//! - [`zookeeper`]: the service kept by a ZooKeeper ensemble;
 //! - [`conformance`]: what every provider must do.
 //!
 //! # Membership
@@ -25,6 +26,7 @@ pub mod state;
 pub mod tree;
 pub mod watch;
 pub mod watchers;
+pub mod zookeeper;
 
 use std::future::Future;
 use std::pin::Pin;
