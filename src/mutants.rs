@@ -25,6 +25,10 @@ pub enum Mutant {
     RetryPut,
     /// A lease is counted from the reply to a sign of life, not from its sending.
     LeaseFromReply,
+    /// A replica of the coordination service ends sessions by its own clock instead of by a replicated command.
+    SessionExpiryByLocalClock,
+    /// A replica of the coordination service takes its own copy for current and does not ask the leader.
+    LearnerReadAsCurrent,
 }
 
 #[cfg(feature = "mutants")]
@@ -38,7 +42,7 @@ mod active {
 
     impl Mutant {
         /// All of them.
-        pub const ALL: [Mutant; 9] = [
+        pub const ALL: [Mutant; 11] = [
             Mutant::AnswerBeforeDurable,
             Mutant::CountWithoutStoring,
             Mutant::DropDot,
@@ -48,6 +52,8 @@ mod active {
             Mutant::SendOnlyNewSibling,
             Mutant::RetryPut,
             Mutant::LeaseFromReply,
+            Mutant::SessionExpiryByLocalClock,
+            Mutant::LearnerReadAsCurrent,
         ];
 
         /// Whether this one is switched on, on this thread: a simulation runs in one.

@@ -49,9 +49,20 @@ pub trait Harness: Send + Sync {
 }
 
 /// Makes a test of each case of the suite, each with a harness of its own made by the expression.
+///
+/// `each run` makes of each case a test without a runtime, which calls `run` with the case as a function from a harness to a
+/// future: for a provider that needs surroundings of its own.
 #[macro_export]
 macro_rules! coordination_suite {
-    ($harness:expr; $($case:ident)*) => {
+    (@tests (each $run:path) $($case:ident)*) => {
+        $(
+            #[test]
+            fn $case() {
+                $run(|harness| Box::pin($crate::coordination::conformance::$case(harness)));
+            }
+        )*
+    };
+    (@tests ($harness:expr) $($case:ident)*) => {
         $(
             #[tokio::test]
             async fn $case() {
@@ -59,8 +70,8 @@ macro_rules! coordination_suite {
             }
         )*
     };
-    ($harness:expr) => {
-        $crate::coordination_suite!($harness;
+    (@all $made:tt) => {
+        $crate::coordination_suite!(@tests $made
             created_nodes_are_read nodes_are_created_once_and_below_others versions_guard_nodes nodes_are_deleted
             children_are_listed sequential_nodes_are_numbered revisions_rise large_data_is_stored_and_larger_refused
             multi_is_all_or_nothing multi_sees_its_own_changes multi_checks concurrent_increments_all_count
@@ -70,6 +81,15 @@ macro_rules! coordination_suite {
             watches_tell_of_a_node watches_tell_of_children watches_tell_of_a_subtree watches_tell_of_vanished_ephemerals
             watches_leave_no_change_unnoticed watches_end_with_their_session
             the_leader_is_followed_by_the_next_candidate);
+    };
+    (each $run:path) => {
+        $crate::coordination_suite!(@all (each $run));
+    };
+    ($harness:expr; $($case:ident)*) => {
+        $crate::coordination_suite!(@tests ($harness) $($case)*);
+    };
+    ($harness:expr) => {
+        $crate::coordination_suite!(@all ($harness));
     };
 }
 

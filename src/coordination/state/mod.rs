@@ -88,6 +88,12 @@ impl State {
         self.sessions.ids()
     }
 
+    /// The open sessions with their timeouts and how long each gave no sign of life, both in milliseconds: by the clock of
+    /// the leader of that term; for any other term at the last command that was applied.
+    pub fn session_ages(&self, term: u64, now_ms: u64) -> impl Iterator<Item = (SessionId, u64, u64)> {
+        self.sessions.ages(term, now_ms)
+    }
+
     /// Whether a session is open, as far as this replica knows.
     pub fn is_open(&self, session: SessionId) -> bool {
         self.sessions.is_open(session)

@@ -129,6 +129,12 @@ impl Sessions {
         self.open.keys().copied()
     }
 
+    /// The open sessions: the timeout of each, and how long it gave no sign of life at that time of that term's leader.
+    pub fn ages(&self, term: u64, now_ms: u64) -> impl Iterator<Item = (SessionId, u64, u64)> {
+        let now_ms = if term == self.term { now_ms.max(self.now_ms) } else { self.now_ms };
+        self.open.iter().map(move |(id, session)| (*id, session.timeout_ms, now_ms - session.renewed_ms))
+    }
+
     fn session(&mut self, id: SessionId) -> Result<&mut Session, Refusal> {
         self.open.get_mut(&id).ok_or(Refusal::SessionExpired { session: id })
     }

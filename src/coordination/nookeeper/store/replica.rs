@@ -7,7 +7,7 @@ use tokio::sync::watch;
 
 use crate::coordination::api::SessionState;
 use crate::coordination::nookeeper::types::{Endpoint, RaftId, Types};
-use crate::coordination::state::{Answer, Applied, Reply, State};
+use crate::coordination::state::{Action, Answer, Applied, Command, Reply, State};
 use crate::coordination::tree::{Path, SessionId};
 use crate::coordination::watch::{WatchId, Watched};
 use crate::coordination::watchers::Watchers;
@@ -131,6 +131,14 @@ impl Replica {
         let replies = entries.into_iter().map(apply).collect();
         self.applied.send_replace(point.applied);
         replies
+    }
+
+    /// What no replica may do, [`Mutant::SessionExpiryByLocalClock`](crate::mutants::Mutant::SessionExpiryByLocalClock):
+    /// ends sessions without the log, by a clock of its own.
+    pub(in crate::coordination::nookeeper) fn expire_by_own_clock(&self, term: u64, now_ms: u64) {
+        let mut shared = self.shared();
+        let Shared { point, watchers } = &mut *shared;
+        watchers.tell(&point.state.apply(term, Command { now_ms, action: Action::Expire }));
     }
 
     /// Jumps to another point, past entries that nobody here has seen.

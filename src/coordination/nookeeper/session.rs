@@ -1,0 +1,212 @@
+//! A session at one replica.
+
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
+
+use bytes::Bytes;
+use tokio::sync::watch;
+
+use super::ask::{Answered, Asker, Unanswered};
+use super::link::message::Ask;
+use crate::coordination::api::{self, Error, Read, Session, SessionState, Watch};
+use crate::coordination::state::{Action, Answer, Numbered, Sequences};
+use crate::coordination::tree::{Change, Content, CreateMode, Listing, Outcome, Path, Refusal, SessionId, Stat, Tree};
+use crate::coordination::watch::{WatchId, Watched};
+use crate::mutant;
+
+/// Opens a session by way of a replica.
+pub(super) async fn open(asker: Arc<Asker>, timeout: Duration) -> Result<Box<dyn Session>, Error> {
+    let timeout_ms = u64::try_from(timeout.as_millis()).unwrap_or(u64::MAX);
+    // Asked again, it opens another one; the first expires, since nobody has its number.
+    let answered = asker.ask(Ask::Act(Action::Open { timeout_ms })).await.map_err(harmless)?;
+    let Answer::Opened { session: id, timeout_ms } = answered.reply? else { return Err(strange()) };
+    let state = asker.replica.session_state(id);
+    let timeout = Duration::from_millis(timeout_ms);
+    Ok(Box::new(Held { asker, id, timeout, state, sequences: Mutex::default() }))
+}
+
+struct Held {
+    asker: Arc<Asker>,
+    id: SessionId,
+    timeout: Duration,
+    state: watch::Receiver<SessionState>,
+    sequences: Mutex<Sequences>,
+}
+
+impl Held {
+    async fn act(&self, action: Action) -> Result<Answered, Unanswered> {
+        let answered = self.asker.ask(Ask::Act(action)).await;
+        self.asker.replica.set_connected(self.id, answered.is_ok());
+        answered
+    }
+
+    async fn write(&self, changes: Vec<Change>) -> Result<Vec<Outcome>, Error> {
+        let in_flight = InFlight::begin(&self.sequences)?;
+        let Numbered { sequence, settled_below } = in_flight.numbered;
+        let write = Action::Write { session: self.id, sequence, settled_below, changes };
+        match self.act(write).await.map_err(harmful)?.reply? {
+            Answer::Written(outcomes) => Ok(outcomes),
+            _ => Err(strange()),
+        }
+    }
+
+    async fn write_one<T>(&self, change: Change, pick: impl FnOnce(Outcome) -> Option<T>) -> Result<T, Error> {
+        self.write(vec![change]).await?.pop().and_then(pick).ok_or_else(strange)
+    }
+
+    fn read<T>(&self, read: impl FnOnce(&Tree) -> Result<T, Refusal>) -> Result<Read<T>, Error> {
+        self.asker.replica.read(|state| {
+            if !state.is_open(self.id) {
+                return Err(Error::SessionExpired);
+            }
+            let tree = state.tree();
+            Ok(Read { value: read(tree)?, revision: tree.revision() })
+        })
+    }
+
+    async fn end(&self) -> Result<(), Error> {
+        let Answered { reply, maybe_repeated } =
+            self.act(Action::Close { session: self.id }).await.map_err(harmful)?;
+        match reply {
+            // By the attempt whose answer was lost.
+            Err(Refusal::SessionExpired { .. }) if maybe_repeated => Ok(()),
+            reply => Ok(reply.map(drop)?),
+        }
+    }
+}
+
+/// A write that waits for its reply. Dropped, with its reply or without, it waits no more.
+struct InFlight<'a> {
+    sequences: &'a Mutex<Sequences>,
+    numbered: Numbered,
+}
+
+impl InFlight<'_> {
+    fn begin(sequences: &Mutex<Sequences>) -> Result<InFlight<'_>, Refusal> {
+        let numbered = sequences.lock().unwrap_or_else(PoisonError::into_inner).begin()?;
+        Ok(InFlight { sequences, numbered })
+    }
+}
+
+impl Drop for InFlight<'_> {
+    fn drop(&mut self) {
+        self.sequences.lock().unwrap_or_else(PoisonError::into_inner).settle(self.numbered.sequence);
+    }
+}
+
+/// No answer, of a call that changes nothing that anyone sees.
+fn harmless(unanswered: Unanswered) -> Error {
+    Error::ConnectionLoss { cause: unanswered.cause }
+}
+
+/// No answer, of a call that changes the tree.
+fn harmful(Unanswered { maybe_done, cause }: Unanswered) -> Error {
+    if maybe_done { Error::OutcomeUnknown { cause } } else { Error::ConnectionLoss { cause } }
+}
+
+/// A reply of another kind than the command's: what it did cannot be told.
+fn strange() -> Error {
+    Error::OutcomeUnknown { cause: "the reply is not of the command's kind".into() }
+}
+
+impl Session for Held {
+    fn id(&self) -> SessionId {
+        self.id
+    }
+
+    fn timeout(&self) -> Duration {
+        self.timeout
+    }
+
+    fn state(&self) -> watch::Receiver<SessionState> {
+        self.state.clone()
+    }
+
+    fn renew(&self) -> api::Answer<'_, ()> {
+        Box::pin(async {
+            let answered = self.act(Action::Renew { session: self.id }).await;
+            Ok(answered.map_err(harmless)?.reply.map(drop)?)
+        })
+    }
+
+    fn close(&self) -> api::Answer<'_, ()> {
+        Box::pin(self.end())
+    }
+
+    fn create(&self, path: &Path, data: Bytes, mode: CreateMode) -> api::Answer<'_, (Path, Stat)> {
+        let create = Change::Create { path: path.clone(), data, mode };
+        Box::pin(self.write_one(create, |outcome| match outcome {
+            Outcome::Created { path, stat } => Some((path, stat)),
+            _ => None,
+        }))
+    }
+
+    fn set(&self, path: &Path, data: Bytes, expected: Option<u64>) -> api::Answer<'_, Stat> {
+        let set = Change::Set { path: path.clone(), data, expected };
+        Box::pin(self.write_one(set, |outcome| match outcome {
+            Outcome::Set(stat) => Some(stat),
+            _ => None,
+        }))
+    }
+
+    fn delete(&self, path: &Path, expected: Option<u64>) -> api::Answer<'_, ()> {
+        let delete = Change::Delete { path: path.clone(), expected };
+        Box::pin(self.write_one(delete, |outcome| (outcome == Outcome::Deleted).then_some(())))
+    }
+
+    fn multi(&self, changes: Vec<Change>) -> api::Answer<'_, Vec<Outcome>> {
+        Box::pin(self.write(changes))
+    }
+
+    fn get(&self, path: &Path) -> api::Answer<'_, Read<Content>> {
+        let path = path.clone();
+        Box::pin(async move { self.read(|tree| tree.get(&path)) })
+    }
+
+    fn exists(&self, path: &Path) -> api::Answer<'_, Read<Option<Stat>>> {
+        let path = path.clone();
+        Box::pin(async move { self.read(|tree| Ok(tree.stat(&path))) })
+    }
+
+    fn children(&self, path: &Path) -> api::Answer<'_, Read<Listing>> {
+        let path = path.clone();
+        Box::pin(async move { self.read(|tree| tree.children(&path)) })
+    }
+
+    fn sync(&self) -> api::Answer<'_, ()> {
+        Box::pin(async {
+            if !mutant!(LearnerReadAsCurrent) {
+                // The leader says how long the log is that holds all that was acknowledged; by now this replica shows it.
+                self.asker.ask(Ask::ReadIndex).await.map_err(harmless)?.reply?;
+            }
+            self.read(|_| Ok(())).map(drop)
+        })
+    }
+
+    fn watch(&self, path: &Path, watched: Watched) -> api::Answer<'_, Box<dyn Watch>> {
+        let path = path.clone();
+        Box::pin(async move {
+            let added = self.asker.replica.add_watch(self.id, path, watched);
+            let (id, changes) = added.ok_or(Error::SessionExpired)?;
+            Ok(Box::new(HeldWatch { asker: self.asker.clone(), id, changes }) as Box<dyn Watch>)
+        })
+    }
+}
+
+struct HeldWatch {
+    asker: Arc<Asker>,
+    id: WatchId,
+    changes: watch::Receiver<()>,
+}
+
+impl Watch for HeldWatch {
+    fn changed(&mut self) -> api::Answer<'_, ()> {
+        Box::pin(async { self.changes.changed().await.map_err(|_| Error::SessionExpired) })
+    }
+}
+
+impl Drop for HeldWatch {
+    fn drop(&mut self) {
+        self.asker.replica.remove_watch(self.id);
+    }
+}
