@@ -35,17 +35,29 @@
 //! What a node does with it, and when, is the watcher's matter (`node::membership_watcher`).
 
 mod access;
+mod alarms;
 mod buckets;
 mod error;
+mod founding;
+mod judge;
 mod paths;
+mod place;
+mod plan;
 mod records;
+mod register;
+#[cfg(test)]
+mod tests;
 mod view;
 
+pub use alarms::{dismiss, raise};
 pub use buckets::{BucketChanges, buckets, properties, set_bucket};
 pub use error::{Error, Verdict};
+pub use founding::{Founding, found, recovered};
+pub use judge::{judge, judge_by};
 pub use paths::{ALARMS, BUCKETS, CLUSTER, LIVE, RING, ROOT, STORES};
 pub use records::{
     Alarm, AlarmKind, BucketRecord, ClusterRecord, Live, Rest, RingMember, RingRecord, Standing, StoreRecord,
     StoreState,
 };
+pub use register::{Admitted, Joiner, acknowledge, register};
 pub use view::{View, read};
