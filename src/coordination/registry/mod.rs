@@ -37,6 +37,7 @@
 mod access;
 mod alarms;
 mod buckets;
+mod differences;
 mod error;
 mod founding;
 mod judge;
@@ -51,6 +52,7 @@ mod view;
 
 pub use alarms::{dismiss, raise};
 pub use buckets::{BucketChanges, buckets, properties, set_bucket};
+pub use differences::differences;
 pub use error::{Error, Verdict};
 pub use founding::{Founding, found, recovered};
 pub use judge::{judge, judge_by};

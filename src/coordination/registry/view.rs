@@ -2,7 +2,6 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use crate::config::ClusterConfig;
 use crate::coordination::Membership;
 use crate::coordination::api::Session;
 use crate::coordination::nookeeper::types::{Endpoint, Roster};
@@ -129,44 +128,5 @@ impl View {
     /// The latest start of a store that was registered.
     pub fn registered(&self, store: StoreId) -> Option<Start> {
         self.stores.get(&store).map(|record| Start { store, number: record.start, nonce: record.nonce })
-    }
-
-    /// Where the service and a configuration disagree, as sentences for the log. The service rules; the configuration said how
-    /// to begin.
-    pub fn differences(&self, config: &ClusterConfig) -> Vec<String> {
-        let mut told = vec![];
-        let mut compare = |what: &str, configured: String, kept: String| {
-            if configured != kept {
-                told.push(format!("the configuration says {what} {configured}, the cluster has {kept}"));
-            }
-        };
-        compare("name", config.name.clone(), self.cluster.name.clone());
-        compare("partitions", config.partitions.to_string(), self.cluster.partitions.to_string());
-        compare("replication", config.replication.to_string(), self.cluster.replication.to_string());
-        for entry in &config.nodes {
-            let id = entry.id;
-            match self.present(id) {
-                None => compare(&format!("that there is a node {id}:"), entry.address.clone(), "no such node".into()),
-                Some(member) => {
-                    compare(&format!("address of node {id}"), entry.address.clone(), member.address.clone());
-                    compare(&format!("zone of node {id}"), entry.zone.clone(), member.zone.clone());
-                    compare(&format!("weight of node {id}"), entry.weight.to_string(), member.weight.to_string());
-                }
-            }
-        }
-        for member in
-            self.ring.members.iter().filter(|member| member.is_present() && config.node(member.node).is_none())
-        {
-            compare(&format!("nothing of node {}:", member.node), "no such node".into(), member.address.clone());
-        }
-        let kept = Buckets::new(&self.buckets);
-        for name in config.buckets.keys().chain(self.buckets.keys()).collect::<BTreeSet<_>>() {
-            for (property, configured, kept) in
-                super::buckets::differences(config.bucket(name.as_bytes()), kept.get(name.as_bytes()))
-            {
-                compare(&format!("{property} of bucket '{name}'"), configured, kept);
-            }
-        }
-        told
     }
 }
