@@ -162,20 +162,35 @@ mod tests {
         assert!(!lease.is_held(at(1)));
     }
 
-    #[test]
-    fn a_slow_confirmation_is_counted_from_its_sending() {
-        const SLOW: Duration = Duration::from_millis(20);
+    const SLOW: Duration = Duration::from_millis(20);
+
+    /// What a lease has left at the moment of a confirmation that took [`SLOW`].
+    fn left_at_a_slow_confirmation() -> Duration {
         actix_rt::System::new().block_on(async {
             let (lease, env) = (Lease::none(), Env::real(1));
             let slow = async {
                 tokio::time::sleep(SLOW).await;
-                Ok::<_, ()>(())
+                Ok::<_, ()>(env.boot_time())
             };
-            lease.renew(&env, TIMEOUT, slow).await.expect("it is confirmed");
-            let left = lease.term().left(env.boot_time());
-            assert!(left <= Duration::from_secs(9) - SLOW, "{left:?} are left");
-            assert!(lease.is_held(env.boot_time()));
-        });
+            let confirmed = lease.renew(&env, TIMEOUT, slow).await.expect("it is confirmed");
+            lease.term().left(confirmed)
+        })
+    }
+
+    #[test]
+    fn a_slow_confirmation_is_counted_from_its_sending() {
+        let left = left_at_a_slow_confirmation();
+        assert!(left > Duration::ZERO && left <= Duration::from_secs(9) - SLOW, "{left:?} are left");
+    }
+
+    #[cfg(feature = "mutants")]
+    #[test]
+    fn the_planted_fault_counts_from_the_reply() {
+        use crate::mutants::{Mutant, activate};
+        activate(Some(Mutant::LeaseFromReply));
+        let left = left_at_a_slow_confirmation();
+        activate(None);
+        assert!(left >= Duration::from_secs(9), "{left:?} are left");
     }
 
     #[test]
