@@ -259,8 +259,8 @@ impl History {
     }
 
     fn place(&mut self, at: Micros) -> Place {
-        debug_assert!(self.times.last().is_none_or(|last| *last <= at), "time goes on");
-        self.times.push(at);
+        // A host that is being torn down has no clock any more.
+        self.times.push(self.times.last().map_or(at, |last| at.max(*last)));
         self.times.len() - 1
     }
 }
