@@ -12,6 +12,10 @@ mod log;
 mod machine;
 mod record;
 mod replica;
+#[cfg(any(test, feature = "sim"))]
+mod simulated_file;
+#[cfg(test)]
+mod tests;
 
 use std::path::{Path, PathBuf};
 
@@ -21,6 +25,8 @@ pub use file::{FileError, OpenError};
 pub use log::LogStore;
 pub use machine::Machine;
 pub use replica::Replica;
+#[cfg(any(test, feature = "sim"))]
+pub use simulated_file::{FileCopy, SimulatedFile};
 
 use file::File;
 
