@@ -7,6 +7,7 @@ use bytes::Bytes;
 use serde::{Deserialize, Serialize};
 
 use super::report::{Inspect, Inspection};
+use super::tree::{TreeAnswer, TreeFailure, TreeRequest};
 use crate::core::id::{Epoch, StoreId};
 use crate::core::key::Key;
 use crate::core::request::{Answer, Failure, Request};
@@ -30,6 +31,16 @@ pub enum ToNode {
         /// What to show.
         what: Inspect,
     },
+    /// Ask the coordination service this. Answered by [`ToClient::Tree`]; if the connection breaks first, a write's outcome is
+    /// unknown, and what was held for the connection is deleted.
+    Tree {
+        /// As in `Call`.
+        id: u64,
+        /// Milliseconds left; a watch waits that long and its own time.
+        timeout_ms: u32,
+        /// What to ask.
+        request: TreeRequest,
+    },
     /// Are you there? Answered by [`ToClient::Pong`]; an idle connection is closed after `limits.idle_timeout_ms`.
     Ping(u64),
 }
@@ -52,6 +63,13 @@ pub enum ToClient {
         id: u64,
         /// The report, or why there is none.
         result: Result<Box<Inspection>, Failure>,
+    },
+    /// What came of a question to the coordination service.
+    Tree {
+        /// The call's.
+        id: u64,
+        /// The answer, or why there is none.
+        result: Result<Box<TreeAnswer>, TreeFailure>,
     },
     /// Yes.
     Pong(u64),

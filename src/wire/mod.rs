@@ -2,7 +2,7 @@
 //!
 //! A connection opens with a [`handshake`], then carries [`frame`]s in both directions. A frame holds a batch of
 //! [`message`]s, so that a burst of operations costs one system call and one length check. [`report`]s
-//! are what operators look at. [`net`] is the seam to real or simulated sockets, [`servers`] how people write where they are.
+//! are what operators look at, [`tree`] is what they ask of the coordination service. [`net`] is the seam to real or simulated sockets, [`servers`] how people write where they are.
 
 pub mod dial;
 pub mod frame;
@@ -12,3 +12,4 @@ pub mod message;
 pub mod net;
 pub mod report;
 pub mod servers;
+pub mod tree;

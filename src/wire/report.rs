@@ -1,4 +1,8 @@
-//! What operators look at: status, statistics, the ring, where a key lies. Shown by `kv-cli`, as text or JSON.
+//! What operators look at: status, statistics, the ring, where a key lies, the cluster and its coordination service. Shown
+//! by `kv-cli`, as text or JSON.
+
+mod cluster;
+mod service;
 
 use serde::{Deserialize, Serialize};
 
@@ -6,6 +10,13 @@ use crate::core::bucket::Bucket;
 use crate::core::id::{Epoch, NodeId, Partition, StoreId};
 use crate::core::key::Key;
 use crate::core::ring::Ring;
+
+pub use cluster::{
+    ClusterReport, Finding, Gap, LeaseReport, Liveness, MemberReport, SessionState, StoreFate, UnderReplicated,
+};
+pub use service::{
+    KeeperRole, NookeeperReport, ParticipantReport, SESSIONS_SHOWN_MAX, ServiceReport, SessionReport, ZooKeeperReport,
+};
 
 /// What a node can be asked to show.
 #[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
@@ -18,6 +29,10 @@ pub enum Inspect {
     Stats,
     /// Who should hold a key, and who holds which version of it.
     Locate(Key),
+    /// How the coordination service is, as this node sees it.
+    Service,
+    /// Who is in the cluster, how it is, and what is about to happen, as this node sees it.
+    Cluster,
 }
 
 /// What it shows.
@@ -31,6 +46,15 @@ pub enum Inspection {
     Stats(StatsReport),
     /// Where a key lies.
     Located(LocateReport),
+    /// How the coordination service is.
+    Service {
+        /// As this node sees it.
+        node: NodeId,
+        /// `None` if the node uses none yet.
+        service: Option<Box<ServiceReport>>,
+    },
+    /// How the cluster is.
+    Cluster(Box<ClusterReport>),
 }
 
 /// The ring and the buckets that are configured.
