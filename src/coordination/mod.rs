@@ -7,7 +7,7 @@
 //! - [`tree`]: the nodes, and writes that happen whole or not at all;
 //! - [`state`]: the tree with the sessions that write to it, as a function from one command to the next state, to be replicated;
 //! - [`watch`]: who asked to be told of which change, and [`watchers`]: how they are told;
-//! - [`api`]: what users of the service see, whoever provides it;
+//! - [`api`]: what users of the service see, whoever provides it; [`status`]: what operators see of it;
 //! - [`local`]: the service for one process, without replication;
 //! - [`zookeeper`]: the service kept by a ZooKeeper ensemble;
 //! - [`conformance`]: what every provider must do.
@@ -23,6 +23,7 @@ pub mod local;
 pub mod nookeeper;
 pub mod registry;
 pub mod state;
+pub mod status;
 pub mod tree;
 pub mod watch;
 pub mod watchers;
