@@ -78,8 +78,8 @@ fn shown(told: Result<Told, LinkError>, address: &str, after: Duration) -> Resul
     let address = address.to_string();
     match told {
         Ok(Told::Shown(result)) => Ok(*result?),
-        Ok(Told::Answer { .. }) => {
-            Err(ClientError::Protocol { address, reason: "it answered an inspection as a call".into() })
+        Ok(Told::Answer { .. } | Told::Tree(_)) => {
+            Err(ClientError::Protocol { address, reason: "it answered an inspection as something else".into() })
         }
         Err(LinkError::NotSent(reason) | LinkError::Lost(reason)) => {
             Err(ClientError::Connect { tried: vec![(address, reason)] })
@@ -155,7 +155,7 @@ impl<'t> Attempts<'t> {
                 self.topology.saw_epoch(epoch);
                 Outcome::Answered(result)
             }
-            Ok(Told::Shown(_)) => Outcome::Lost("it answered a call as an inspection".into()),
+            Ok(Told::Shown(_) | Told::Tree(_)) => Outcome::Lost("it answered a call as something else".into()),
             Err(LinkError::NotSent(reason)) => Outcome::NotSent(reason),
             Err(LinkError::Lost(reason)) => Outcome::Lost(reason),
             Err(LinkError::Late { sent }) => Outcome::Late { sent },

@@ -5,6 +5,7 @@ use std::time::Duration;
 use super::servers::BadServers;
 use crate::core::id::NodeId;
 use crate::core::request::Failure;
+use crate::wire::tree::TreeFailure;
 
 /// Why a request was not met.
 #[derive(Clone, PartialEq, Eq, Debug, thiserror::Error)]
@@ -12,6 +13,9 @@ pub enum ClientError {
     /// The cluster's own answer.
     #[error(transparent)]
     Failure(#[from] Failure),
+    /// The answer of the coordination service, or of the node that asked it.
+    #[error(transparent)]
+    Tree(#[from] TreeFailure),
     /// No node could be reached; nothing was done.
     #[error("no node could be reached ({})", list(tried))]
     Connect {
@@ -55,6 +59,7 @@ impl ClientError {
     pub fn outcome_unknown(&self) -> bool {
         match self {
             ClientError::Failure(failure) => failure.outcome_unknown(),
+            ClientError::Tree(failure) => failure.outcome_unknown(),
             ClientError::OutcomeUnknown { .. } => true,
             _ => false,
         }
@@ -64,6 +69,7 @@ impl ClientError {
     pub fn retryable(&self) -> bool {
         match self {
             ClientError::Failure(failure) => failure.retryable(),
+            ClientError::Tree(failure) => failure.retryable(),
             ClientError::Connect { .. } | ClientError::Timeout { .. } => true,
             _ => false,
         }

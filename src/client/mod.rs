@@ -55,6 +55,7 @@ mod operation;
 mod retry;
 pub mod servers;
 mod topology;
+mod tree;
 
 use std::sync::Arc;
 

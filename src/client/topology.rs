@@ -251,7 +251,7 @@ async fn ask_for_ring(
                 _ => "it showed something else than the ring".into(),
             },
             Ok(Told::Shown(Err(failure))) => failure.to_string(),
-            Ok(Told::Answer { .. }) => "it answered an inspection as a call".into(),
+            Ok(Told::Answer { .. } | Told::Tree(_)) => "it answered an inspection as something else".into(),
             Err(LinkError::NotSent(reason) | LinkError::Lost(reason)) => reason,
             Err(LinkError::Late { .. }) => "it did not answer in time".into(),
         };

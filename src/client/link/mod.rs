@@ -23,6 +23,7 @@ use crate::core::id::Epoch;
 use crate::core::request::{Answer, Failure, Operation, Request};
 use crate::wire::message::ToNode;
 use crate::wire::report::{Inspect, Inspection};
+use crate::wire::tree::{TreeAnswer, TreeFailure, TreeRequest};
 
 pub(crate) use connection::Dialling;
 use health::Health;
@@ -40,6 +41,8 @@ pub(crate) enum Ask {
     Call { epoch: Epoch, request: Request },
     /// A report.
     Inspect(Inspect),
+    /// Something of the coordination service.
+    Tree(TreeRequest),
 }
 
 /// What it answered.
@@ -49,6 +52,8 @@ pub(crate) enum Told {
     Answer { epoch: Epoch, result: Result<Answer, Failure> },
     /// To an inspection.
     Shown(Result<Box<Inspection>, Failure>),
+    /// To a question to the coordination service.
+    Tree(Result<Box<TreeAnswer>, TreeFailure>),
 }
 
 /// Why there is no answer.
@@ -166,10 +171,12 @@ impl Queued {
 impl Ask {
     /// The message, with the time that is left when it is written.
     fn message(self, id: u64, left: Duration) -> ToNode {
+        let left_ms = left.as_millis().clamp(1, u32::MAX as u128) as u32;
         match self {
             Ask::Inspect(what) => ToNode::Inspect { id, what },
+            Ask::Tree(request) => ToNode::Tree { id, timeout_ms: left_ms, request },
             Ask::Call { epoch, mut request } => {
-                request.options.timeout_ms = Some(left.as_millis().clamp(1, u32::MAX as u128) as u32);
+                request.options.timeout_ms = Some(left_ms);
                 ToNode::Call { id, epoch: Some(epoch), request }
             }
         }
@@ -180,6 +187,7 @@ impl Ask {
         const FIXED: usize = 64;
         match self {
             Ask::Inspect(_) => FIXED,
+            Ask::Tree(request) => FIXED + request.data_bytes(),
             Ask::Call { request, .. } => {
                 let key = request.operation.key();
                 let carried = match &request.operation {
