@@ -19,6 +19,7 @@ use tokio::time::timeout_at;
 use crate::core::id::Epoch;
 use crate::core::request::{Answer, Failure};
 use crate::node::NodeHandle;
+use crate::node::clerk::Visit;
 use crate::node::coordinator::messages::{Answers, Call, Calls};
 use crate::node::env::now;
 use crate::node::inspector::Show;
@@ -28,6 +29,7 @@ use crate::wire::frame::{self, FrameReader};
 use crate::wire::message::{ToClient, ToNode};
 use crate::wire::net::Stream;
 use crate::wire::report::Inspect;
+use crate::wire::tree::TreeRequest;
 
 /// How long an application is listened to after the goodbye, if it does not end its side of the connection by itself.
 const LAST_CALLS: Duration = Duration::from_millis(500);
@@ -43,18 +45,25 @@ pub async fn serve(node: NodeHandle, arbiter: usize, stream: Stream, stop: watch
         in_flight: AtomicU32::new(0),
         answered: Notify::new(),
     });
-    let session = Session { node, arbiter, answers: answers.clone(), idle };
+    let visit = Arc::new(Visit::new(node.clerk.clone()));
+    let session = Session { node, arbiter, answers: answers.clone(), idle, visit: visit.clone() };
     let reader = FrameReader::new(read, limits.frames());
-    tokio::select! {
+    let served = tokio::select! {
         biased;
         result = session.receive(reader, stop.clone()) => {
-            // What was asked is still answered.
-            result?;
-            answers.outbox.close();
-            answers.outbox.write_to(&mut write, limits.frame_bytes_max, idle).await
+            match result {
+                // What was asked is still answered.
+                Ok(()) => {
+                    answers.outbox.close();
+                    answers.outbox.write_to(&mut write, limits.frame_bytes_max, idle).await
+                }
+                error => error,
+            }
         }
         result = answers.outbox.write_to(&mut write, limits.frame_bytes_max, idle) => result,
-    }
+    };
+    visit.leave().await;
+    served
 }
 
 /// Where the answers of one connection go.
@@ -91,6 +100,7 @@ struct Session {
     arbiter: usize,
     answers: Arc<SessionAnswers>,
     idle: Duration,
+    visit: Arc<Visit>,
 }
 
 impl Session {
@@ -111,6 +121,7 @@ impl Session {
                 _ = stop.changed(), if last_calls_until.is_none() => {
                     let _ = self.answers.outbox.push(ToClient::Goodbye("the node is stopping".into()));
                     last_calls_until = Some(now() + LAST_CALLS);
+                    self.visit.hurry();
                     continue;
                 }
                 read = timeout_at(until, reader.read(&mut frames)) => read,
@@ -121,6 +132,7 @@ impl Session {
                 Err(_) => return Err(io::Error::new(io::ErrorKind::TimedOut, "idle (limits.idle_timeout_ms)")),
             };
             if !more {
+                self.visit.hurry();
                 self.answers.below(1).await;
                 return Ok(());
             }
@@ -153,6 +165,7 @@ impl Session {
                 calls.push(Call { id, request, caller, permit, arrived, deadline, forwarded: false });
             }
             ToNode::Inspect { id, what } => self.show(id, what),
+            ToNode::Tree { id, timeout_ms, request } => self.ask_tree(id, timeout_ms, request),
             ToNode::Ping(ping) => {
                 let _ = self.answers.outbox.push(ToClient::Pong(ping));
             }
@@ -167,6 +180,15 @@ impl Session {
             answers.push(ToClient::Shown { id, result: shown.map(Box::new).map_err(|_| Failure::ShuttingDown) });
         });
     }
+
+    fn ask_tree(&self, id: u64, timeout_ms: u32, request: TreeRequest) {
+        self.answers.in_flight.fetch_add(1, Ordering::Relaxed);
+        let (answers, visit) = (self.answers.clone(), self.visit.clone());
+        actix_rt::spawn(async move {
+            let result = visit.perform(request, Duration::from_millis(timeout_ms.into())).await;
+            answers.push(ToClient::Tree { id, result: result.map(Box::new) });
+        });
+    }
 }
 
 impl Weigh for ToClient {
@@ -177,6 +199,7 @@ impl Weigh for ToClient {
                 ToClient::Answer { result: Ok(Answer::Read { values, .. }), .. } => {
                     values.iter().map(|value| value.bytes.len() + OVERHEAD).sum()
                 }
+                ToClient::Tree { result: Ok(answer), .. } => answer.weight(),
                 _ => 0,
             }
     }

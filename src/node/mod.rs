@@ -9,13 +9,15 @@
 //!
 //! A request stays on the arbiter of its connection: every arbiter has a [`coordinator`], a [`connection_pool`] with links of its own, and
 //! a [`replica`] for the partitions pinned to it; only a key pinned elsewhere costs a hop. [`disk`] is the queue before
-//! the one thread that writes. [`view`] is what everybody reads without asking, [`lease`] what they look at before they promise owners. [`mod@env`] is the seam to the surroundings.
+//! the one thread that writes. [`clerk`] carries operators' questions to the coordination service. [`view`] is what everybody
+//! reads without asking, [`lease`] what they look at before they promise owners. [`mod@env`] is the seam to the surroundings.
 //!
 //! Order of starting: ring, disk, replicas, then pools with their coordinators, then handoff and inspector, last the membership
 //! watcher; the api on top opens its doors when all that stands. Stopping goes the other way round: doors, operations in
 //! flight, links, replicas, disk.
 
 pub mod admission;
+pub mod clerk;
 pub mod connection_pool;
 pub mod coordinator;
 pub mod disk;
@@ -37,6 +39,7 @@ use std::sync::Arc;
 use actix::Addr;
 
 use self::admission::Admission;
+use self::clerk::Clerk;
 use self::connection_pool::ConnectionPool;
 use self::coordinator::Coordinator;
 use self::env::Env;
@@ -69,6 +72,8 @@ pub struct NodeHandle {
     pub pools: Arc<Vec<Addr<ConnectionPool>>>,
     /// For operators.
     pub inspector: Addr<Inspector>,
+    /// For operators' dealings with the coordination service.
+    pub clerk: Arc<Clerk>,
     /// Permits for calls.
     pub admission: Arc<Admission>,
     /// What it counts.

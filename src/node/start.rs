@@ -8,6 +8,7 @@ use arc_swap::ArcSwap;
 
 use super::NodeHandle;
 use super::admission::Admission;
+use super::clerk::Clerk;
 use super::connection_pool::messages::Origin;
 use super::connection_pool::{ConnectionPool, PoolParts, Routes};
 use super::coordinator::messages::Drain;
@@ -24,7 +25,8 @@ use super::ring_manager::{Follow, RingManager};
 use super::stats::Stats;
 use super::view::no_health;
 use crate::config::Config;
-use crate::coordination::Coordination;
+use crate::coordination::status::SharedStatus;
+use crate::coordination::{Coordination, SharedSession};
 use crate::core::id::{ClusterId, Start};
 use crate::core::ring::RingError;
 use crate::storage::{Engine, StorageError};
@@ -131,6 +133,7 @@ impl Node {
         };
         let handoff = env.start(0, move |_| Handoff::new(handoff));
         let admission = Admission::new(config.node.limits.calls_in_flight_max);
+        let clerk = Clerk::new(config.node.id, SharedSession::default(), SharedStatus::default());
         let inspector = InspectorParts {
             store: store.start.store,
             start: store.start.number,
@@ -142,6 +145,9 @@ impl Node {
             stats: stats.clone(),
             admission: admission.clone(),
             replicas: replicas.clone(),
+            clerk: clerk.clone(),
+            lease: lease.clone(),
+            env: env.clone(),
             started: now(),
         };
         let inspector = env.start(0, move |_| Inspector::new(inspector));
@@ -188,6 +194,7 @@ impl Node {
             replicas,
             pools: Arc::new(pools),
             inspector,
+            clerk,
             admission,
             stats,
             env,

@@ -1,5 +1,6 @@
 //! The Inspector: answers what operators ask, from all actors of the node and, for `locate`, from other nodes.
 
+mod cluster;
 mod describe;
 
 use std::collections::BTreeMap;
@@ -9,13 +10,16 @@ use std::time::Duration;
 use actix::prelude::*;
 use tokio::sync::oneshot;
 
+use self::cluster::Facts;
 use super::admission::Admission;
+use super::clerk::Clerk;
 use super::connection_pool::ConnectionPool;
 use super::connection_pool::messages::{Origin, PeerEvent, PeerSend, ReportPeers};
 use super::coordinator::Coordinator;
 use super::coordinator::messages::ReportLatencies;
 use super::disk::Gate;
-use super::env::Moment;
+use super::env::{Env, Moment};
+use super::lease::Lease;
 use super::replica::messages::{ReplicaBatch, ReplicaCall, ReplicaReply, ReplicaSink};
 use super::replica::{HintGauge, Replica};
 use super::stats::Stats;
@@ -65,6 +69,12 @@ pub struct InspectorParts {
     pub admission: Arc<Admission>,
     /// Who holds it.
     pub replicas: Arc<Vec<Addr<Replica>>>,
+    /// What it knows of the coordination service.
+    pub clerk: Arc<Clerk>,
+    /// Its right to serve strict requests.
+    pub lease: Lease,
+    /// Its surroundings.
+    pub env: Env,
     /// When the node started.
     pub started: Moment,
 }
@@ -151,9 +161,10 @@ impl Inspector {
         })
     }
 
-    fn status(&self) -> ResponseFuture<Inspection> {
+    /// The other nodes, as all links of this one see them.
+    fn peers(&self) -> impl Future<Output = Vec<PeerReport>> + use<> {
         let (parts, pools, coordinators) = (self.parts.clone(), self.pools.clone(), self.coordinators.clone());
-        Box::pin(async move {
+        async move {
             let mut peers: Vec<PeerReport> = vec![];
             for (pool, coordinator) in pools.iter().zip(&coordinators) {
                 let links = pool.send(ReportPeers).await.map(|report| report.0).unwrap_or_default();
@@ -164,7 +175,32 @@ impl Inspector {
                     peers.iter_mut().filter(|p| p.node == node).for_each(|p| p.latency_us = Some((p50, p95)));
                 }
             }
-            Inspection::Status(parts.status(peers))
+            peers
+        }
+    }
+
+    fn status(&self) -> ResponseFuture<Inspection> {
+        let (parts, peers) = (self.parts.clone(), self.peers());
+        Box::pin(async move { Inspection::Status(parts.status(peers.await)) })
+    }
+
+    fn service(&self) -> Inspection {
+        Inspection::Service { node: self.parts.config.node.id, service: self.parts.clerk.service().map(Box::new) }
+    }
+
+    fn cluster(&self) -> ResponseFuture<Inspection> {
+        let (parts, peers) = (self.parts.clone(), self.peers());
+        Box::pin(async move {
+            let (peers, knowledge) = (peers.await, parts.clerk.knowledge().await);
+            let facts = Facts {
+                cluster: &parts.config.cluster.name,
+                asked: parts.config.node.id,
+                view: &parts.ring.load_full(),
+                peers,
+                lease: Some(parts.lease.term().left(parts.env.boot_time())).filter(|left| *left < Duration::MAX),
+                knowledge,
+            };
+            Inspection::Cluster(Box::new(facts.report()))
         })
     }
 }
@@ -230,6 +266,8 @@ impl Handler<Show> for Inspector {
             Inspect::Ring => Box::pin(std::future::ready(Inspection::Ring(self.parts.ring()))),
             Inspect::Stats => Box::pin(std::future::ready(Inspection::Stats(self.parts.stats()))),
             Inspect::Status => self.status(),
+            Inspect::Service => Box::pin(std::future::ready(self.service())),
+            Inspect::Cluster => self.cluster(),
             Inspect::Locate(key) => self.locate(key, ctx),
         }
     }
