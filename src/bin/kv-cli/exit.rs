@@ -5,13 +5,14 @@ use std::process::ExitCode;
 
 use kv::client::servers::BadServers;
 use kv::client::{ClientError, Failure};
+use kv::wire::tree::TreeFailure;
 
 /// What the exit code tells a script.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum Exit {
     /// It was done.
     Done = 0,
-    /// The key has no value.
+    /// The key has no value, or there is no such node of the tree.
     NotFound = 1,
     /// The command cannot be met as it stands.
     Usage = 2,
@@ -46,6 +47,12 @@ pub enum CliError {
         /// What is wrong with it.
         reason: String,
     },
+    /// Arguments that clap cannot judge.
+    #[error("{0}")]
+    Usage(String),
+    /// A node of the tree that was to be held has gone.
+    #[error("{0} is gone: the connection or the session that held it has ended")]
+    NotHeld(String),
     /// Standard output.
     #[error("cannot write to standard output: {0}")]
     Output(io::Error),
@@ -57,7 +64,11 @@ pub enum CliError {
 impl CliError {
     /// The exit code.
     pub fn exit(&self) -> Exit {
-        let CliError::Client(error) = self else { return Exit::Usage };
+        let error = match self {
+            CliError::Client(error) => error,
+            CliError::NotHeld(_) => return Exit::NotFound,
+            _ => return Exit::Usage,
+        };
         match error {
             error if error.outcome_unknown() => Exit::OutcomeUnknown,
             ClientError::Failure(failure) => match failure {
@@ -66,6 +77,9 @@ impl CliError {
                 }
                 _ => Exit::QuorumNotMet,
             },
+            ClientError::Tree(TreeFailure::NoNode { .. }) => Exit::NotFound,
+            ClientError::Tree(failure) if failure.retryable() => Exit::QuorumNotMet,
+            ClientError::Tree(_) => Exit::Usage,
             ClientError::Timeout { .. } => Exit::QuorumNotMet,
             ClientError::UnknownNode(_) | ClientError::Servers(_) => Exit::Usage,
             _ => Exit::CannotConnect,
@@ -74,6 +88,9 @@ impl CliError {
 
     /// What to do next, where the error does not say so itself.
     pub fn advice(&self) -> Option<&'static str> {
+        if let CliError::Client(ClientError::Tree(failure)) = self {
+            return tree_advice(failure);
+        }
         match (self.exit(), self) {
             (Exit::CannotConnect, _) => {
                 Some("Is the cluster running there? Name its nodes with --servers host:port,... or KV_SERVERS.")
@@ -95,6 +112,27 @@ impl CliError {
             }
             _ => None,
         }
+    }
+}
+
+fn tree_advice(failure: &TreeFailure) -> Option<&'static str> {
+    match failure {
+        TreeFailure::NotConnected { .. } | TreeFailure::Unavailable { .. } => {
+            Some("`kv-cli coord status --all` shows who leads and who is connected.")
+        }
+        TreeFailure::OutcomeUnknown { .. } => {
+            Some("It may have happened, now or later: `kv-cli coord get PATH --sync` before trying again.")
+        }
+        TreeFailure::NoNode { .. } => Some(
+            "`kv-cli coord ls` shows what is there; add --sync if it was made just now. A parent has to be created first.",
+        ),
+        TreeFailure::NodeExists { .. } => Some("Change it with `kv-cli coord set`, or create it with --sequential."),
+        TreeFailure::BadVersion { .. } => {
+            Some("Somebody changed it meanwhile: `kv-cli coord get --stat` again, then decide with what it says.")
+        }
+        TreeFailure::NotEmpty { .. } => Some("`kv-cli coord ls -R` shows them; delete them first."),
+        TreeFailure::TooMany { .. } | TreeFailure::ShuttingDown => Some("Try again, or another node with --servers."),
+        TreeFailure::Invalid { .. } | TreeFailure::Refused { .. } => None,
     }
 }
 

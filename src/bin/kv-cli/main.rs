@@ -3,7 +3,11 @@
 //! Each command is a file: its arguments, what it does, what it prints. What a command finds goes to standard output in one
 //! piece; notes and errors go to standard error. The exit code says which kind of result it was ([`exit`]).
 
+mod advice;
+mod bucket;
 mod cluster;
+mod cluster_status;
+mod coord;
 mod covered;
 mod delete;
 mod exit;
@@ -50,7 +54,7 @@ else localhost:8000 to 8002. One that lives is enough.
 Exit codes:
   0  done
   1  not found
-  2  wrong use: arguments, context, limits
+  2  wrong use: arguments, context, versions, limits
   3  too few nodes could do it in time, or promise it (--strict, --pr, --pw); a write was not applied
   4  the outcome of a write is unknown: read before writing again
   5  cannot connect";
@@ -64,6 +68,15 @@ enum Command {
     Ring(ring::Ring),
     Stats(stats::Stats),
     Locate(locate::Locate),
+    /// Show how the cluster is
+    #[command(subcommand)]
+    Cluster(cluster_status::Cluster),
+    /// Show and change the properties of buckets
+    #[command(subcommand)]
+    Bucket(bucket::Bucket),
+    /// Look into the coordination service, and change what is there
+    #[command(subcommand)]
+    Coord(coord::Coord),
 }
 
 fn main() -> std::process::ExitCode {
@@ -95,6 +108,9 @@ fn run(cli: Cli, output: &mut Output) -> Result<Exit, CliError> {
             Command::Ring(ring) => ring.run(cli.at, output).await,
             Command::Stats(stats) => stats.run(cli.at, output).await,
             Command::Locate(locate) => locate.run(cli.at, output).await,
+            Command::Cluster(cluster) => cluster.run(cli.at, output).await,
+            Command::Bucket(bucket) => bucket.run(cli.at, output).await,
+            Command::Coord(coord) => coord.run(cli.at, output).await,
         }
     })
 }

@@ -43,13 +43,26 @@ impl Output {
         self.line(text);
     }
 
-    /// Writes everything.
-    pub fn print(self) -> Result<(), CliError> {
+    /// A JSON document on a line of its own, for output that goes on and on.
+    pub fn json_line(&mut self, document: &serde_json::Value) {
+        self.line(document);
+    }
+
+    /// Writes what there is, for a command that has not ended yet; says whether anybody still reads.
+    pub fn flush(&mut self) -> Result<bool, CliError> {
         let mut stdout = io::stdout().lock();
-        match stdout.write_all(&self.bytes).and_then(|()| stdout.flush()) {
-            Err(error) if error.kind() != io::ErrorKind::BrokenPipe => Err(CliError::Output(error)),
-            _ => Ok(()),
+        let written = stdout.write_all(&self.bytes).and_then(|()| stdout.flush());
+        self.bytes.clear();
+        match written {
+            Ok(()) => Ok(true),
+            Err(error) if error.kind() == io::ErrorKind::BrokenPipe => Ok(false),
+            Err(error) => Err(CliError::Output(error)),
         }
+    }
+
+    /// Writes everything.
+    pub fn print(mut self) -> Result<(), CliError> {
+        self.flush().map(drop)
     }
 }
 

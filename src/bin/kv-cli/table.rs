@@ -55,6 +55,11 @@ pub fn micros(us: u64) -> String {
     }
 }
 
+/// Milliseconds, in the unit that leaves them short.
+pub fn millis(ms: u64) -> String {
+    if ms < 60_000 { micros(ms * 1_000) } else { uptime(ms / 1_000) }
+}
+
 /// Seconds as days, hours, minutes and seconds, the two largest that count.
 pub fn uptime(seconds: u64) -> String {
     let (days, hours, minutes) = (seconds / 86_400, seconds / 3600 % 24, seconds / 60 % 60);
