@@ -25,7 +25,7 @@ use std::path::{Path, PathBuf};
 use super::{COORDINATION, ENGINE, Identity, StorageError, clean, disk, ring, write_identity};
 
 /// What moves, beside the identity.
-const CONTENT: [&str; 4] = [ENGINE, COORDINATION, ring::FILE, clean::FILE];
+pub(super) const CONTENT: [&str; 4] = [ENGINE, COORDINATION, ring::FILE, clean::FILE];
 
 /// The folder of a store that was put aside after start number `identity.start`.
 fn folder(path: &Path, identity: &Identity) -> PathBuf {
