@@ -9,7 +9,7 @@ set -eu
 server=${1:?usage: config/cluster.sh KV_SERVER}
 config=$(dirname "$0")
 nodes="node1 node2 node3"
-unset KV_CONFIG KV_ID KV_LISTEN KV_DATA_DIR # they would make three nodes of one
+unset KV_CONFIG KV_ID KV_LISTEN KV_DATA_DIR KV_JOIN # they would make three nodes of one
 run=$(mktemp -d "${TMPDIR:-/tmp}/kv-cluster-XXXXXX")
 
 # Writes a line as the node's, or as the cluster's.

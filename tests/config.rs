@@ -7,14 +7,14 @@ use std::net::TcpListener;
 use std::path::Path;
 use std::process::{Command, Output, Stdio};
 
-use kv::config::{Config, Overrides};
+use kv::config::{ClusterConfig, Config, CoordinationConfig, Overrides};
 
 const ROOT: &str = env!("CARGO_MANIFEST_DIR");
 
 /// `kv-server`, with none of its variables set.
 fn server() -> Command {
     let mut command = Command::new(env!("CARGO_BIN_EXE_kv-server"));
-    for variable in ["KV_CONFIG", "KV_ID", "KV_LISTEN", "KV_DATA_DIR", "RUST_LOG"] {
+    for variable in ["KV_CONFIG", "KV_ID", "KV_LISTEN", "KV_DATA_DIR", "KV_JOIN", "RUST_LOG"] {
         command.env_remove(variable);
     }
     command.current_dir(ROOT);
@@ -35,9 +35,11 @@ fn load(file: &str) -> Config {
 #[test]
 fn the_local_cluster_is_the_default_one() {
     let mut folders = Vec::new();
+    let coordination = CoordinationConfig { bootstrap: true, ..CoordinationConfig::default() };
+    let default = ClusterConfig { coordination, ..ClusterConfig::default() };
     for (id, file) in [(1, "node1.toml"), (2, "node2.toml"), (3, "node3.toml")] {
         let Config { cluster, node } = load(file);
-        assert_eq!(cluster, Default::default());
+        assert_eq!(cluster, default);
         assert_eq!((node.id.0, node.listen.as_str()), (id, cluster.nodes[id as usize - 1].address.as_str()));
         assert_eq!((node.arbiters, node.insecure), (1, false));
         folders.push(node.data_dir);
@@ -53,7 +55,8 @@ fn check_says_ok_and_what_it_means() {
     assert_eq!(
         out,
         "ok\nNode 2 of cluster 'kv' listens on 127.0.0.1:8001 and keeps its data in config/../data/node2 (fjall, sync always). \
-         The cluster has 3 nodes; each of its 256 partitions is on 3 nodes. By default n=3 r=2 w=2 pr=0 pw=0: a write is \
+         The cluster has 3 nodes; each of its 256 partitions is on 3 nodes. It is coordinated by nodes 1, 2, 3, any 1 of which \
+         may be lost; this node helps to make the cluster if there is none. By default n=3 r=2 w=2 pr=0 pw=0: a write is \
          acknowledged when 2 of 3 replicas hold it, a read when 2 answered; no node is left to stand in for owners that are \
          down; a read sees every write acknowledged before it (r + w > n); concurrent writes are all kept.\n"
     );
@@ -85,6 +88,21 @@ fn environment_overrides_the_file_and_flags_override_both() {
 
     let (code, out, _) = outcome(server().arg("check").env("KV_CONFIG", "config/node3.toml"));
     assert!(code == 0 && out.contains("Node 3 of"), "{out}");
+}
+
+#[test]
+fn a_node_joins_without_a_file() {
+    let join = ["check", "--listen", "127.0.0.1:9", "--data-dir", "d"];
+    let (code, out, err) = outcome(server().args(join).args(["--join", "10.0.0.1:8000"]));
+    assert_eq!((code, err.as_str()), (0, ""));
+    assert_eq!(
+        out,
+        "ok\nA node that gets its number from the cluster listens on 127.0.0.1:9 and keeps its data in d (fjall, sync always). \
+         It joins the cluster of 10.0.0.1:8000 as 127.0.0.1:9 in zone 'default' with weight 100.\n"
+    );
+    let (code, out, err) = outcome(server().args(join).env("KV_JOIN", "a:1,b"));
+    assert_eq!((code, out.as_str()), (2, ""));
+    assert_eq!(err, "--join (KV_JOIN): 'b' has no port; give host:port, for example 127.0.0.1:8000\n");
 }
 
 /// Starts a node in a folder of its own, and ends it when its log has a line with `last`. The log up to there.
@@ -127,8 +145,10 @@ fn a_dev_node_and_insecure_choices_are_logged_loudly() {
 #[test]
 fn wrong_use_exits_with_2() {
     for (arguments, message) in [
-        (vec![], "nothing says what to run: give --config FILE, or ID LISTEN SERVERS, or --dev"),
-        (vec!["check"], "nothing says what to run: give --config FILE, or ID LISTEN SERVERS, or --dev"),
+        (vec![], "nothing says what to run: give --config FILE, or ID LISTEN SERVERS, or --join HOST:PORT, or --dev"),
+        (vec!["check"], "nothing says what to run: "),
+        (vec!["--dev", "--join", "a:1"], "--dev and --join are two ways to start a node: give one"),
+        (vec!["--join", "a:1", "--listen", "a:2"], "command line: data_dir: is missing; "),
         (vec!["x", "a:1", "1|a:1"], "'x' is no id: give a number from 1 (ID LISTEN SERVERS)"),
         (vec!["--dev", "--config", "f"], "--dev and --config are two ways to start a node: give one"),
         (vec!["1", "a:1", "1|a:1", "--dev"], "ID LISTEN SERVERS and --dev are two ways to start a node: give one"),
@@ -149,6 +169,7 @@ fn help_shows_each_way_to_start() {
         "kv-server --config config/node1.toml",
         "kv-server check --config config/node1.toml",
         "kv-server 1 localhost:8000 \"1|localhost:8000,2|localhost:8001,3|localhost:8002\"",
+        "kv-server --join 10.0.0.1:8000 --listen 10.0.0.4:8000 --data-dir /var/lib/kv --insecure",
         "kv-server --dev",
     ] {
         assert!(out.contains(line), "{line}\n{out}");

@@ -119,7 +119,7 @@ impl NodeConfig {
         for (key, needed, right) in [
             ("cluster", !joins, "the path of cluster.toml, relative to this file; or join, to join a running cluster"),
             ("id", !joins, "the node's number in the node list (or --id)"),
-            ("listen", joins, "host:port to listen on (or --listen)"),
+            ("listen", joins && !source.has("cluster"), "host:port to listen on (or --listen)"),
             ("data_dir", true, "the folder for this node's data, relative to this file (or --data-dir)"),
         ] {
             if needed && !source.has(key) {

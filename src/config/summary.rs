@@ -1,14 +1,35 @@
 //! A configuration in words: what it means, and what in it an operator should not overlook.
 
 use crate::core::bucket::{Bucket, Conflict};
+use crate::core::id::NodeId;
 use crate::core::key::DEFAULT_BUCKET;
 
-use super::{Config, EngineKind, SyncPolicy};
+use super::{ClusterConfig, Config, CoordinationKind, EngineKind, SyncPolicy};
 
 impl Config {
     /// One paragraph: who this node is, and what the cluster promises.
     pub fn summary(&self) -> String {
         let (cluster, node) = (&self.cluster, &self.node);
+        let place = format!(
+            "listens on {} and keeps its data in {} ({}, sync {}).",
+            node.listen,
+            node.data_dir.display(),
+            node.storage.engine,
+            node.storage.sync,
+        );
+        if node.joins() {
+            let who = match node.id {
+                NodeId(0) => "A node that gets its number from the cluster".into(),
+                id => format!("Node {id}"),
+            };
+            return format!(
+                "{who} {place} It joins the cluster of {} as {} in zone '{}' with weight {}.",
+                node.join.join(" or "),
+                node.advertise,
+                node.zone,
+                node.weight
+            );
+        }
         let named = cluster.buckets.keys().filter(|name| *name != DEFAULT_BUCKET).count();
         let others = match named {
             0 => String::new(),
@@ -16,17 +37,13 @@ impl Config {
             many => format!(" {many} other buckets have properties of their own."),
         };
         format!(
-            "Node {} of cluster '{}' listens on {} and keeps its data in {} ({}, sync {}). The cluster has {}; each of its {} \
-             partitions is on {}. {}{others}",
+            "Node {} of cluster '{}' {place} The cluster has {}; each of its {} partitions is on {}. {} {}{others}",
             node.id,
             cluster.name,
-            node.listen,
-            node.data_dir.display(),
-            node.storage.engine,
-            node.storage.sync,
             count(cluster.nodes.len(), "node"),
             cluster.partitions,
             count(cluster.replication.into(), "node"),
+            coordination(cluster),
             promise(cluster.bucket(DEFAULT_BUCKET.as_bytes()), cluster.replication, cluster.nodes.len()),
         )
     }
@@ -44,6 +61,13 @@ impl Config {
         if node.storage.engine == EngineKind::Memory {
             warnings.push("VOLATILE: everything is lost when this node stops (storage.engine = \"memory\")".into());
         }
+        let (voters, nodes) = (self.cluster.voters(), self.cluster.nodes.len());
+        if let ([voter], true, CoordinationKind::Embedded) = (&voters[..], nodes > 1, self.cluster.coordination.kind) {
+            warnings.push(format!(
+                "SINGLE VOTER: while node {voter} is down the other nodes serve, but nothing strict, and nobody joins or leaves; \
+                 if its disk is lost only a forced recovery helps (coordination.voters)"
+            ));
+        }
         match node.storage.sync {
             SyncPolicy::Always => {}
             SyncPolicy::Interval => warnings.push(format!(
@@ -57,6 +81,29 @@ impl Config {
         }
         warnings
     }
+}
+
+/// Who coordinates, and what of it may be lost.
+fn coordination(cluster: &ClusterConfig) -> String {
+    let who = match cluster.coordination.kind {
+        CoordinationKind::ZooKeeper => format!(
+            "It is coordinated by ZooKeeper at {} under {}",
+            cluster.coordination.servers.join(", "),
+            cluster.coordination_root()
+        ),
+        CoordinationKind::Embedded => match &cluster.voters()[..] {
+            [voter] => format!("It is coordinated by node {voter} alone"),
+            voters => {
+                let (names, lost) = (voters.iter().map(NodeId::to_string).collect::<Vec<_>>(), (voters.len() - 1) / 2);
+                format!("It is coordinated by nodes {}, any {lost} of which may be lost", names.join(", "))
+            }
+        },
+    };
+    let bootstrap = match cluster.coordination.bootstrap {
+        true => "this node helps to make the cluster if there is none",
+        false => "this node waits for a cluster that was made elsewhere (bootstrap = false)",
+    };
+    format!("{who}; {bootstrap}.")
 }
 
 /// What a bucket's defaults promise, in a sentence or two.

@@ -154,7 +154,7 @@ impl Cluster {
     /// `kv-server` without arguments, saying what it has to say to `log`.
     pub fn server(&self, log: &File) -> Command {
         let mut command = Command::new(env!("CARGO_BIN_EXE_kv-server"));
-        for variable in ["KV_CONFIG", "KV_ID", "KV_LISTEN", "KV_DATA_DIR", "RUST_LOG"] {
+        for variable in ["KV_CONFIG", "KV_ID", "KV_LISTEN", "KV_DATA_DIR", "KV_JOIN", "RUST_LOG"] {
             command.env_remove(variable);
         }
         command.stdin(Stdio::null()).stdout(log.try_clone().unwrap()).stderr(log.try_clone().unwrap());

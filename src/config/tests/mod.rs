@@ -1,6 +1,8 @@
 //! Every refusal by its exact words, and the reference page against the built-in defaults.
 
 mod cluster;
+mod coordination;
+mod joining;
 mod node;
 mod reference;
 mod syntax;

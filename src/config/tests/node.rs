@@ -16,7 +16,8 @@ fn cluster_id_and_data_dir_are_required() {
     assert_eq!(
         load("", CLUSTER).unwrap_err(),
         [
-            "n.toml: cluster: is missing; give the path of cluster.toml, relative to this file",
+            "n.toml: cluster: is missing; give the path of cluster.toml, relative to this file; \
+             or join, to join a running cluster",
             "n.toml: data_dir: is missing; give the folder for this node's data, relative to this file (or --data-dir)",
             "n.toml: id: is missing; give the node's number in the node list (or --id)",
         ]
@@ -36,6 +37,7 @@ fn arguments_override_the_file() {
         listen: Some("0.0.0.0:9000".into()),
         data_dir: Some("elsewhere".into()),
         insecure: true,
+        join: vec![],
     };
     let node = load_with("cluster = \"c.toml\"\nlisten = \"x\"\n", CLUSTER, &overrides).unwrap().node;
     assert_eq!((node.id, node.listen.as_str(), node.advertise.as_str()), (NodeId(2), "0.0.0.0:9000", "127.0.0.1:7002"));

@@ -12,6 +12,15 @@ fn halves() -> (&'static str, &'static str) {
     REFERENCE.split_at(middle)
 }
 
+/// A half with what its comments offer instead of a section in that section's place.
+fn with_alternative(half: &str) -> String {
+    let (before, rest) = half.split_once("# ----- or").expect("an alternative");
+    let (block, after) = rest.split_once("# -----\n").expect("its end");
+    let section = before.rfind("\n[").map_or(0, |newline| newline + 1);
+    let lines = block.lines().skip(1).map(|line| line.strip_prefix("# ").expect("a comment"));
+    [&before[..section], &lines.collect::<Vec<_>>().join("\n"), "\n", after].concat()
+}
+
 /// Both halves read without their checks, and the keys that they leave out.
 fn read(cluster: &str, node: &str) -> (Config, Vec<String>) {
     let (mut config, mut problems, mut path) = (Config::default(), Problems::default(), Default::default());
@@ -28,13 +37,17 @@ fn the_reference_shows_the_defaults() {
     let (mut shown, _) = read(cluster, node);
     let default = shown.cluster.buckets.get_mut("default").expect("shown");
     assert_eq!(default.n.take(), Some(shown.cluster.replication), "by default n is replication");
+    let voters = std::mem::take(&mut shown.cluster.coordination.voters);
+    assert_eq!(voters, shown.cluster.voters(), "by default the first three vote");
     assert_eq!(shown, Config::default());
 }
 
 #[test]
 fn the_reference_leaves_no_key_out() {
     let (cluster, node) = halves();
-    let left_out: Vec<_> = read(cluster, node).1.into_iter().filter(|key| !repeats(key)).collect();
+    let instead = read(&with_alternative(cluster), &with_alternative(node)).1;
+    let left_out = read(cluster, node).1.into_iter();
+    let left_out: Vec<_> = left_out.filter(|key| !repeats(key) && instead.contains(key)).collect();
     assert_eq!(left_out, [""; 0]);
 }
 
@@ -54,9 +67,29 @@ fn both_halves_can_be_copied() {
 }
 
 #[test]
+fn the_alternatives_can_be_copied() {
+    let (cluster, node) = halves();
+    let folder = tempfile::tempdir().unwrap();
+    fs::write(folder.path().join("cluster.toml"), with_alternative(cluster)).unwrap();
+    fs::write(folder.path().join("n.toml"), node).unwrap();
+    let zookeeper = load_in(folder.path(), &Overrides::default()).unwrap().cluster;
+    assert_eq!(zookeeper.coordination.kind, CoordinationKind::ZooKeeper);
+    let default = ClusterConfig { coordination: CoordinationConfig::default(), ..zookeeper.clone() };
+    assert_eq!(zookeeper.coordination_root(), default.coordination_root());
+
+    fs::write(folder.path().join("n.toml"), with_alternative(node)).unwrap();
+    let joining = load_in(folder.path(), &Overrides::default()).unwrap();
+    assert_eq!((joining.node.joins(), joining.cluster), (true, ClusterConfig::unknown()));
+    let default = NodeConfig::default();
+    assert_eq!((joining.node.zone, joining.node.weight), (default.zone, default.weight));
+}
+
+#[test]
 fn each_key_is_explained() {
     let mut nodes = 0;
-    for line in REFERENCE.lines() {
+    let (cluster, node) = halves();
+    let pages = [REFERENCE, &with_alternative(cluster), &with_alternative(node)];
+    for line in pages.iter().flat_map(|page| page.lines()) {
         nodes += usize::from(line == "[[nodes]]");
         let is_key = line.contains(" = ") && !line.starts_with('#');
         assert!(!is_key || line.contains(" # ") || nodes > 1 && line.starts_with(['i', 'a']), "no comment: {line}");
@@ -69,6 +102,9 @@ fn each_number_is_read_into_its_own_field() {
     let (cluster, node) = halves();
     let mut seen = Vec::new();
     for (i, line) in REFERENCE.lines().enumerate() {
+        if line.starts_with('#') {
+            continue;
+        }
         let Some((key, value)) = line.split(" #").next().and_then(|line| line.split_once(" = ")) else { continue };
         let Ok(number) = value.parse::<u64>() else { continue };
         let change = |half: &str, first: usize| -> String {
