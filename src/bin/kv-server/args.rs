@@ -154,15 +154,15 @@ fn dev(overrides: &Overrides) -> Result<(Config, Option<TempDir>), StartError> {
 /// with KV_CONFIG set can still run `--dev`.
 fn refuse_mixtures(matches: &ArgMatches) {
     let given = |name: &str| matches.value_source(name) == Some(ValueSource::CommandLine);
-    let ways = [("short", "ID LISTEN SERVERS"), ("dev", "--dev"), ("config", "--config")];
+    let ways = [("short", "ID LISTEN SERVERS"), ("dev", "--dev"), ("config", "--config"), ("join", "--join")];
     let asked: Vec<&str> = ways.iter().filter(|(name, _)| given(name)).map(|(_, shown)| *shown).collect();
-    if let [first, second, ..] = asked[..] {
+    // A file may leave it to the command line which cluster its node joins.
+    if let [first, second, ..] = asked[..]
+        && (first, second) != ("--config", "--join")
+    {
         usage(ErrorKind::ArgumentConflict, &format!("{first} and {second} are two ways to start a node: give one"));
     }
-    if given("dev") && given("join") {
-        usage(ErrorKind::ArgumentConflict, "--dev and --join are two ways to start a node: give one");
-    }
-    for (name, shown) in [("id", "--id"), ("listen", "--listen"), ("join", "--join")] {
+    for (name, shown) in [("id", "--id"), ("listen", "--listen")] {
         if given("short") && given(name) {
             usage(
                 ErrorKind::ArgumentConflict,
