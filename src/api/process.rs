@@ -88,12 +88,17 @@ fn open(config: &Config) -> Result<Box<dyn Home>, StorageError> {
     let mut home: Box<dyn Home> = match settings.engine {
         EngineKind::Memory => Box::new(MemoryDirectory::default().open(id)),
         EngineKind::Fjall => {
-            let expected = DiskHome::expected(Some(config.cluster.name.clone()), Some(config.node.id));
             let fjall = storage::fjall::Settings {
                 cache_bytes: settings.blocks_bytes(),
                 reserve_bytes: settings.disk_free_bytes_min,
             };
-            Box::new(DiskHome::open(&config.node.data_dir, &expected, fjall, id)?)
+            Box::new(DiskHome::open(
+                &config.node.data_dir,
+                Some(config.cluster.name.clone()),
+                Some(config.node.id),
+                fjall,
+                id,
+            )?)
         }
     };
     // In a static list every node names every store by itself.

@@ -53,6 +53,10 @@ pub(super) fn finish(path: &Path, identity: Identity) -> Result<Identity, Storag
     disk::sync_directory(&aside).and_then(|()| disk::sync_directory(path)).map_err(at_aside)?;
     let fresh = Identity::fresh(&identity.engine, successor);
     write_identity(path, &fresh)?;
-    log::warn!("store {} is set aside in {}; store {successor} takes its place", identity.store, aside.display());
+    log::warn!(
+        "store {} is set aside, whole, in {}; store {successor} takes its place",
+        identity.store,
+        aside.display()
+    );
     Ok(fresh)
 }

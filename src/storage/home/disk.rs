@@ -4,7 +4,7 @@ use std::path::Path;
 use std::sync::Arc;
 
 use super::{FreeSpace, Home, Identity, Joined, release};
-use crate::core::id::StoreId;
+use crate::core::id::{NodeId, StoreId};
 use crate::storage::directory::{DataDir, Expected};
 use crate::storage::fjall::{self, FjallEngine, Settings};
 use crate::storage::{Engine, StorageError, disk};
@@ -18,24 +18,24 @@ pub struct DiskHome {
 }
 
 impl DiskHome {
-    /// Opens the data directory at `path` for a node of the cluster `name`; each is `None` if it is not known yet. A new
+    /// Opens the data directory at `path` for node `node` of the cluster named `cluster`, as far as these are known yet. A new
     /// directory gets the store id `fresh`, which must be drawn at random.
+    ///
+    /// # Errors
+    /// [`StorageError`] if the directory is held, damaged, of another format, or not this node's; it is left as it was.
     pub fn open(
         path: &Path,
-        expected: &Expected,
+        cluster: Option<String>,
+        node: Option<NodeId>,
         settings: Settings,
         fresh: StoreId,
     ) -> Result<DiskHome, StorageError> {
-        let directory = DataDir::open(path, expected, fresh)?;
+        let expected = Expected { cluster, node, engine: fjall::NAME.into() };
+        let directory = DataDir::open(path, &expected, fresh)?;
         if !directory.was_clean() && directory.identity().start > 1 {
             log::info!("the last stop was not orderly; recovering from the journal");
         }
         Ok(DiskHome { directory, settings, engine: None })
-    }
-
-    /// What to expect of a directory of this kind, for a node of a cluster as far as these are known.
-    pub fn expected(cluster: Option<String>, node: Option<crate::core::id::NodeId>) -> Expected {
-        Expected { cluster, node, engine: fjall::NAME.into() }
     }
 }
 

@@ -15,7 +15,7 @@ const TABLE: redb::TableDefinition<u64, u64> = redb::TableDefinition::new("t");
 
 fn open_at(path: &Path) -> Result<Box<dyn Home>, StorageError> {
     let settings = Settings { reserve_bytes: 0, ..Settings::default() };
-    Ok(Box::new(DiskHome::open(path, &DiskHome::expected(None, None), settings, StoreId(1))?))
+    Ok(Box::new(DiskHome::open(path, None, None, settings, StoreId(1))?))
 }
 
 /// Runs a test on a place of each kind, which it is given a way to open.
