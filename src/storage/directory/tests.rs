@@ -1,5 +1,8 @@
 //! Every way to be handed the wrong directory, and that a refused one is left as it was.
 
+use std::fs::OpenOptions;
+use std::io::Write;
+
 use super::*;
 use crate::core::id::ClusterId;
 
@@ -86,8 +89,8 @@ fn a_foreign_directory_is_not_touched() {
 #[test]
 fn a_mount_point_and_an_interrupted_making_are_empty() {
     let root = tempfile::tempdir().unwrap();
-    fs::create_dir(root.path().join(MOUNT_POINT)).unwrap();
-    fs::write(root.path().join(LOCK), "").unwrap();
+    fs::create_dir(root.path().join(take::MOUNT_POINT)).unwrap();
+    fs::write(root.path().join(take::LOCK), "").unwrap();
     fs::write(root.path().join("store.toml.new"), "form").unwrap();
     assert_eq!(open(root.path()).unwrap().identity().start, 1);
 }
