@@ -10,7 +10,8 @@ use toml::de::DeValue;
 use crate::core::bucket::{BlindWrite, Bucket, Conflict, QuorumSize};
 use crate::core::key::DEFAULT_BUCKET;
 
-use super::problem::{Complaint, Problems};
+use super::complaint::Complaint;
+use super::problem::Problems;
 use super::source::Source;
 use super::table::Table;
 

@@ -10,8 +10,9 @@ use crate::core::ring::{PARTITIONS_DEFAULT, PARTITIONS_MAX, REPLICATION_DEFAULT}
 use crate::wire::servers::split_address;
 
 use super::buckets;
+use super::complaint::Complaint;
 use super::coordination::CoordinationConfig;
-use super::problem::{Complaint, Problems};
+use super::problem::Problems;
 use super::source::Source;
 use super::table::Table;
 

@@ -6,7 +6,8 @@ use crate::core::id::NodeId;
 use crate::wire::servers::split_address;
 
 use super::cluster::ClusterConfig;
-use super::problem::{Complaint, Problems};
+use super::complaint::Complaint;
+use super::problem::Problems;
 use super::source::Source;
 use super::table::Table;
 

@@ -3,7 +3,8 @@
 use crate::core::limits::Limits;
 use crate::wire::frame::FrameLimits;
 
-use super::problem::{Complaint, Problems};
+use super::complaint::Complaint;
+use super::problem::Problems;
 use super::source::Source;
 use super::table::Table;
 

@@ -23,6 +23,7 @@
 
 mod buckets;
 mod cluster;
+mod complaint;
 mod coordination;
 mod limits;
 mod nearest;
@@ -39,11 +40,12 @@ mod tests;
 mod timing;
 
 pub use cluster::{ClusterConfig, NodeEntry};
+pub use complaint::{Complaint, KeyHint};
 pub use coordination::{CoordinationConfig, CoordinationKind};
 pub use limits::NodeLimits;
 pub use network::ListenError;
 pub use node::NodeConfig;
-pub use problem::{Complaint, ConfigError, KeyHint, Place, Problem};
+pub use problem::{ConfigError, Place, Problem};
 pub use start::Overrides;
 pub use storage::{EngineKind, StorageConfig, SyncPolicy};
 pub use timing::Timing;

@@ -6,9 +6,10 @@ use crate::core::id::NodeId;
 use crate::wire::servers::split_address;
 
 use super::cluster::{ClusterConfig, NodeEntry, WEIGHT_DEFAULT, WEIGHT_MAX, ZONE_DEFAULT};
+use super::complaint::Complaint;
 use super::limits::NodeLimits;
 use super::network::{is_loopback, is_unspecified};
-use super::problem::{Complaint, Problems};
+use super::problem::Problems;
 use super::source::Source;
 use super::storage::StorageConfig;
 use super::table::Table;

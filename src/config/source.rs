@@ -2,7 +2,8 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use super::problem::{Complaint, Place, Problem};
+use super::complaint::Complaint;
+use super::problem::{Place, Problem};
 
 /// Where a configuration came from. Keys are written with their tables, as in `nodes[1].address`.
 #[derive(Default, Debug)]

@@ -11,9 +11,10 @@ use crate::wire::servers::parse_servers;
 
 use super::Config;
 use super::cluster::{ClusterConfig, NodeEntry};
+use super::complaint::Complaint;
 use super::coordination::CoordinationConfig;
 use super::node::NodeConfig;
-use super::problem::{Complaint, ConfigError, Place, Problem, Problems};
+use super::problem::{ConfigError, Place, Problem, Problems};
 use super::source::Source;
 use super::table::read_file;
 

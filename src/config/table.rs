@@ -10,8 +10,9 @@ use std::path::PathBuf;
 use toml::Spanned;
 use toml::de::{DeTable, DeValue};
 
+use super::complaint::{Complaint, KeyHint};
 use super::nearest::nearest;
-use super::problem::{Complaint, KeyHint, Place, Problem, Problems};
+use super::problem::{Place, Problem, Problems};
 use super::source::{Source, line_of};
 
 /// Bytes of a name or an address: the greeting of a connection must hold it.

@@ -1,6 +1,7 @@
 //! How long things take, and how long they are waited for.
 
-use super::problem::{Complaint, Problems};
+use super::complaint::Complaint;
+use super::problem::Problems;
 use super::source::Source;
 use super::table::Table;
 
