@@ -10,7 +10,9 @@
 //! - [`api`]: what users of the service see, whoever provides it; [`status`]: what operators see of it;
 //! - [`local`]: the service for one process, without replication;
 //! - [`zookeeper`]: the service kept by a ZooKeeper ensemble;
-//! - [`conformance`]: what every provider must do.
+//! - [`nookeeper`]: the service kept by the nodes themselves;
+//! - [`conformance`]: what every provider must do;
+//! - [`registry`]: what KV's own nodes keep there.
 //!
 //! # Membership
 //!
@@ -34,6 +36,7 @@ use std::pin::Pin;
 use std::sync::Arc;
 
 use arc_swap::ArcSwapOption;
+use serde::{Deserialize, Serialize};
 
 use crate::config::ClusterConfig;
 use crate::core::bucket::Buckets;
@@ -44,7 +47,7 @@ use crate::core::ring::Member;
 pub type SharedSession = Arc<ArcSwapOption<Box<dyn api::Session>>>;
 
 /// The members of the cluster and what they share, at one epoch.
-#[derive(Clone, PartialEq, Eq, Debug)]
+#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
 pub struct Membership {
     /// Its age; never decreases.
     pub epoch: Epoch,

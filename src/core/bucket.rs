@@ -157,8 +157,9 @@ impl Default for Bucket {
     }
 }
 
-/// All buckets: those with properties of their own, and what the others have.
-#[derive(Clone, PartialEq, Eq, Debug, Default)]
+/// All buckets: those with properties of their own, and what the others have. Stored as a map of the former.
+#[derive(Clone, PartialEq, Eq, Debug, Default, Serialize, Deserialize)]
+#[serde(from = "BTreeMap<String, Bucket>", into = "BTreeMap<String, Bucket>")]
 pub struct Buckets {
     default: Bucket,
     named: BTreeMap<Vec<u8>, Bucket>,
@@ -175,5 +176,19 @@ impl Buckets {
     /// The properties of a bucket.
     pub fn get(&self, name: &[u8]) -> &Bucket {
         self.named.get(name).unwrap_or(&self.default)
+    }
+}
+
+impl From<BTreeMap<String, Bucket>> for Buckets {
+    fn from(tables: BTreeMap<String, Bucket>) -> Buckets {
+        Buckets::new(&tables)
+    }
+}
+
+impl From<Buckets> for BTreeMap<String, Bucket> {
+    /// The names were text when the buckets were made.
+    fn from(buckets: Buckets) -> BTreeMap<String, Bucket> {
+        let text = |name: Vec<u8>| String::from_utf8_lossy(&name).into_owned();
+        buckets.named.into_iter().map(|(name, bucket)| (text(name), bucket)).collect()
     }
 }

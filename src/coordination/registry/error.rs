@@ -65,10 +65,10 @@ pub enum Error {
 }
 
 impl Error {
-    /// Whether the same call may succeed later. After [`api::Error::SessionExpired`] it takes another session.
+    /// Whether the same call may succeed later, in the same session.
     pub fn retryable(&self) -> bool {
         match self {
-            Error::Service(error) => !matches!(error, api::Error::Refused(_)),
+            Error::Service(error) => error.retryable() || error.outcome_unknown(),
             Error::NotFounded | Error::NodeAlive { .. } | Error::Contended { .. } => true,
             // An operator may repair what is malformed while the node waits.
             Error::Malformed { .. } => true,

@@ -46,6 +46,7 @@ mod place;
 mod plan;
 mod records;
 mod register;
+mod stored;
 #[cfg(test)]
 mod tests;
 mod view;
@@ -62,4 +63,5 @@ pub use records::{
     StoreState,
 };
 pub use register::{Admitted, Joiner, acknowledge, register};
+pub use stored::{StoredError, decode_membership, encode_membership};
 pub use view::{View, read};
