@@ -2,7 +2,7 @@
 //!
 //! It turns a membership into a ring and publishes it as an immutable snapshot ([`super::view::RingView`]) that everybody reads
 //! without a message. Whoever must act on a change (the pools dial new members) is told that there is one. An
-//! older epoch than the published one is refused.
+//! older epoch than the published one is refused: rings never go back, not even if whoever keeps them has lost some.
 
 use actix::prelude::*;
 
@@ -10,12 +10,34 @@ use super::connection_pool::ConnectionPool;
 use super::connection_pool::messages::RingChanged;
 use super::view::{RingView, SharedRing};
 use crate::coordination::Membership;
+use crate::core::id::Epoch;
 use crate::core::ring::{Ring, RingError};
 
-/// A membership to make a ring of.
+/// A membership to make a ring of. When the answer comes, everybody who looks sees that ring, or one of the same epoch.
 #[derive(Message)]
-#[rtype(result = "()")]
+#[rtype(result = "Result<(), NotPublished>")]
 pub struct NewMembership(pub Membership);
+
+/// Why a membership was not made the ring.
+#[derive(Clone, PartialEq, Eq, Debug, thiserror::Error)]
+pub enum NotPublished {
+    /// A newer one was published.
+    #[error("ring {epoch} is older than {published}, which this node works with")]
+    Older {
+        /// Of the membership.
+        epoch: Epoch,
+        /// Of the ring.
+        published: Epoch,
+    },
+    /// There is no ring over these members. The published one stays.
+    #[error("ring {epoch} cannot be: {error}")]
+    Impossible {
+        /// Of the membership.
+        epoch: Epoch,
+        /// What is wrong with it.
+        error: RingError,
+    },
+}
 
 /// Tell this pool of changes.
 #[derive(Message)]
@@ -40,20 +62,18 @@ impl RingManager {
         Ok(RingView::new(Ring::new(epoch, partitions, replication, members)?, buckets))
     }
 
-    fn publish(&mut self, membership: Membership) {
-        let (epoch, present) = (membership.epoch, self.ring.load().ring.epoch);
-        if epoch <= present {
-            log::debug!("ring {epoch} is not newer than {present}");
-            return;
+    fn publish(&mut self, membership: Membership) -> Result<(), NotPublished> {
+        let (epoch, published) = (membership.epoch, self.ring.load().ring.epoch);
+        if epoch < published {
+            return Err(NotPublished::Older { epoch, published });
         }
-        match RingManager::view(membership) {
-            Ok(view) => {
-                self.ring.store(view.into());
-                self.followers.iter().for_each(|pool| pool.do_send(RingChanged));
-                log::info!("the ring is at epoch {epoch}");
-            }
-            Err(error) => log::error!("ring {epoch} is refused, {present} stays: {error}"),
+        if epoch > published {
+            let view = RingManager::view(membership).map_err(|error| NotPublished::Impossible { epoch, error })?;
+            self.ring.store(view.into());
+            self.followers.iter().for_each(|pool| pool.do_send(RingChanged));
+            log::info!("the ring is at epoch {epoch}");
         }
+        Ok(())
     }
 }
 
@@ -62,10 +82,10 @@ impl Actor for RingManager {
 }
 
 impl Handler<NewMembership> for RingManager {
-    type Result = ();
+    type Result = Result<(), NotPublished>;
 
-    fn handle(&mut self, new: NewMembership, _: &mut Context<Self>) {
-        self.publish(new.0);
+    fn handle(&mut self, new: NewMembership, _: &mut Context<Self>) -> Result<(), NotPublished> {
+        self.publish(new.0)
     }
 }
 
@@ -74,5 +94,46 @@ impl Handler<Follow> for RingManager {
 
     fn handle(&mut self, follow: Follow, _: &mut Context<Self>) {
         self.followers.push(follow.0);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::Arc;
+
+    use arc_swap::ArcSwap;
+
+    use super::*;
+    use crate::core::bucket::Buckets;
+    use crate::core::id::{NodeId, StoreId};
+    use crate::core::ring::Member;
+
+    fn membership(generation: u32, counter: u64, weights: &[u32]) -> Membership {
+        let member = |(i, weight): (usize, &u32)| Member {
+            store: StoreId(i as u128),
+            node: NodeId(i as u32 + 1),
+            address: format!("node{i}:8000"),
+            zone: "default".into(),
+            weight: *weight,
+        };
+        let members = weights.iter().enumerate().map(member).collect();
+        let epoch = Epoch { generation, counter };
+        Membership { epoch, partitions: 8, replication: 2, members, buckets: Buckets::default() }
+    }
+
+    #[test]
+    fn rings_never_go_back() {
+        let ring = Arc::new(ArcSwap::from_pointee(RingManager::view(membership(0, 5, &[1, 1])).unwrap()));
+        let mut manager = RingManager::new(ring.clone());
+        let epoch = Epoch { generation: 0, counter: 5 };
+        let older = NotPublished::Older { epoch: Epoch { counter: 4, ..epoch }, published: epoch };
+        assert_eq!(manager.publish(membership(0, 4, &[1])), Err(older));
+        assert_eq!(manager.publish(membership(0, 5, &[1, 1])), Ok(()));
+        assert!(matches!(manager.publish(membership(0, 6, &[0])), Err(NotPublished::Impossible { .. })));
+        assert_eq!(ring.load().ring.epoch, epoch);
+        // A forced recovery may have lost some, and says so by its generation.
+        assert_eq!(manager.publish(membership(1, 3, &[1, 1, 0])), Ok(()));
+        assert_eq!(ring.load().ring.epoch, Epoch { generation: 1, counter: 3 });
+        assert_eq!(ring.load().ring.members().len(), 3, "who owns nothing is a member");
     }
 }
