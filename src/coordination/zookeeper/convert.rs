@@ -31,6 +31,19 @@ pub(super) fn stat(stat: &zk::Stat) -> Stat {
     }
 }
 
+/// What is known of a node when it was just made.
+pub(super) fn new_node(data: &[u8], owner: Option<SessionId>, created: Revision) -> Stat {
+    Stat {
+        created,
+        modified: created,
+        version: 0,
+        children_version: 0,
+        owner,
+        data_bytes: data.len() as u64,
+        children: 0,
+    }
+}
+
 /// The last change of a node or of its children, which whoever was told this stat has seen.
 pub(super) fn newest(stat: &zk::Stat) -> Revision {
     revision(stat.czxid.max(stat.mzxid).max(stat.pzxid))

@@ -25,8 +25,9 @@
 //! # Limits
 //!
 //! A request must fit `jute.maxbuffer` as ZooKeeper sets it by default, 1 MiB less one byte; a larger one would cost the
-//! connection and is refused here. The session timeout is granted between `minSessionTimeout` and `maxSessionTimeout` of the
-//! servers. Access control is open: the nodes made are anyone's.
+//! connection and is refused here. The session timeout is at least a second, and what the servers grant between their
+//! `minSessionTimeout` and `maxSessionTimeout`. What a `multi` says of the revision of a node that it made is, with older servers,
+//! read after it; if the node is gone by then, it is 0. Access control is open: the nodes made are anyone's.
 
 mod convert;
 mod keeper;
@@ -46,6 +47,10 @@ use super::tree::Path;
 use keeper::Keeper;
 use session::ZooKeeperSession;
 
+/// Shortest timeout that is asked for: the library connects within it.
+const TIMEOUT_MIN: Duration = Duration::from_secs(1);
+/// Longest timeout that can be asked for: ZooKeeper writes it as 32-bit milliseconds.
+const TIMEOUT_MAX: Duration = Duration::from_millis(i32::MAX as u64);
 /// Longest time that a server gets to answer before the next one is tried.
 const SERVER_TIMEOUT_MAX: Duration = Duration::from_secs(5);
 
@@ -90,8 +95,7 @@ impl Service for ZooKeeper {
     fn open(&self, timeout: Duration) -> Answer<'_, Box<dyn Session>> {
         Box::pin(async move {
             let called = renewal::now();
-            // ZooKeeper's timeouts are 32-bit milliseconds; the library takes zero for its default.
-            let timeout = timeout.clamp(Duration::from_millis(1), Duration::from_millis(i32::MAX as u64));
+            let timeout = timeout.clamp(TIMEOUT_MIN, TIMEOUT_MAX);
             let failed = |error| self.0.unreachable(&error);
             let client = self.0.connect(self.0.connector(timeout).with_detached()).await.map_err(failed)?;
             self.0.make_root(&client).await.map_err(failed)?;

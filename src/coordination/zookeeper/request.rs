@@ -162,24 +162,42 @@ async fn change_all(client: &zk::Client, changes: &[Change]) -> Result<(Vec<Outc
             }
         }
     }
-    let mut newest = Revision::default();
+    let results = writer.commit().await?;
+    let written = revision_of(client, &results).await;
     let mut outcomes = Vec::with_capacity(changes.len());
-    for made in writer.commit().await? {
-        outcomes.push(match made {
-            zk::MultiWriteResult::Create { path, stat } => {
-                newest = newest.max(convert::newest(&stat));
-                Outcome::Created { path: named(&path)?, stat: convert::stat(&stat) }
+    for (change, result) in changes.iter().zip(results) {
+        outcomes.push(match (change, result) {
+            (Change::Create { data, mode, .. }, zk::MultiWriteResult::Create { path, .. }) => {
+                let owner = mode.is_ephemeral().then(|| convert::session_id(client.session_id()));
+                Outcome::Created { path: named(&path)?, stat: convert::new_node(data, owner, written) }
             }
-            zk::MultiWriteResult::SetData { stat } => {
-                newest = newest.max(convert::newest(&stat));
-                Outcome::Set(convert::stat(&stat))
-            }
-            zk::MultiWriteResult::Delete => Outcome::Deleted,
-            zk::MultiWriteResult::Check => Outcome::Checked,
-            other => return Err(zk::Error::UnexpectedError(format!("a strange result of a write: {other:?}")).into()),
+            (_, zk::MultiWriteResult::SetData { stat }) => Outcome::Set(convert::stat(&stat)),
+            (_, zk::MultiWriteResult::Delete) => Outcome::Deleted,
+            (_, zk::MultiWriteResult::Check) => Outcome::Checked,
+            (_, other) => return Err(zk::Error::UnexpectedError(format!("a strange result: {other:?}")).into()),
         });
     }
-    Ok((outcomes, newest))
+    Ok((outcomes, written))
+}
+
+/// The revision of a write of several steps. Older servers, 3.8.0 among them, tell it only of nodes that were set (ZOOKEEPER-4026); it is read
+/// off a node that was made, unless somebody has deleted all of them since: then it stays unknown, 0.
+async fn revision_of(client: &zk::Client, results: &[zk::MultiWriteResult]) -> Revision {
+    for result in results {
+        if let zk::MultiWriteResult::Create { stat, .. } | zk::MultiWriteResult::SetData { stat } = result
+            && !stat.is_invalid()
+        {
+            return convert::revision(stat.mzxid);
+        }
+    }
+    for result in results {
+        if let zk::MultiWriteResult::Create { path, .. } = result
+            && let Ok(Some(stat)) = client.check_stat(path).await
+        {
+            return convert::revision(stat.czxid);
+        }
+    }
+    Revision::default()
 }
 
 /// The path of a node that ZooKeeper has named.
