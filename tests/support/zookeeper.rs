@@ -1,0 +1,177 @@
+//! Real ZooKeeper servers, to be stopped, killed and started again.
+//!
+//! Needed are `java` and ZooKeeper's jars: Debian's package `zookeeper`, or a release unpacked at `KV_ZOOKEEPER_HOME`. Where
+//! either is missing the tests say so and pass, unless `KV_REQUIRE_ZOOKEEPER=1` demands them.
+
+use std::fs::{self, File};
+use std::io::{BufRead, BufReader, Read, Write};
+use std::net::TcpStream;
+use std::path::PathBuf;
+use std::process::{Child, Command, Stdio};
+use std::time::{Duration, Instant};
+
+use kv::coordination::conformance::PATIENCE;
+use kv::coordination::tree::{Path, SessionId};
+use kv::coordination::zookeeper::ZooKeeper;
+use kv::testing::free_addresses;
+use rustix::process::{Pid, Signal, kill_process};
+use tempfile::TempDir;
+
+use crate::wait::until;
+
+/// ZooKeeper's unit of time in milliseconds. Sessions live for at least two, and up to one more than their timeout.
+const TICK_MS: u32 = 200;
+/// Debian's jar, whose manifest names all others that it needs.
+const DEBIAN_JAR: &str = "/usr/share/java/zookeeper.jar";
+/// Runs a program until standard input ends, as it does when the tests end in whatever way, and tells its process id first.
+const LEASH: &str = r#"exec 3<&0; "$@" </dev/null & echo $!; exec >/dev/null; read -r _ <&3; kill -9 $!"#;
+
+/// A server with a directory of its own.
+pub struct Server {
+    directory: TempDir,
+    class_path: String,
+    address: String,
+    /// The leash, and the server's process.
+    running: Option<(Child, Pid)>,
+}
+
+/// ZooKeeper's class path, or why there is none.
+fn class_path() -> Result<String, String> {
+    let java = Command::new("java").arg("-version").stdout(Stdio::null()).stderr(Stdio::null()).status();
+    java.map_err(|error| format!("java does not start: {error}"))?;
+    match std::env::var_os("KV_ZOOKEEPER_HOME").map(PathBuf::from) {
+        Some(home) if home.join("lib").is_dir() => Ok(format!("{0}/lib/*:{0}/*", home.display())),
+        Some(home) => Err(format!("KV_ZOOKEEPER_HOME is {}, which has no lib", home.display())),
+        None if std::path::Path::new(DEBIAN_JAR).exists() => Ok(DEBIAN_JAR.into()),
+        None => Err(format!("{DEBIAN_JAR} is missing (package zookeeper) and KV_ZOOKEEPER_HOME is not set")),
+    }
+}
+
+impl Server {
+    /// Starts a server; `None` if ZooKeeper is not installed here and need not be.
+    pub async fn start() -> Option<Server> {
+        let class_path = match class_path() {
+            Ok(class_path) => class_path,
+            Err(why) => {
+                let is_required = std::env::var_os("KV_REQUIRE_ZOOKEEPER").is_some_and(|value| value == "1");
+                assert!(!is_required, "KV_REQUIRE_ZOOKEEPER is set, but {why}");
+                eprintln!("SKIPPED, not tested against ZooKeeper: {why}");
+                return None;
+            }
+        };
+        let directory = TempDir::new().expect("a temporary directory");
+        let address = free_addresses(1).expect("a free port").remove(0);
+        let mut server = Server { directory, class_path, address, running: None };
+        server.configure();
+        server.run().await;
+        Some(server)
+    }
+
+    fn configure(&self) {
+        let (host, port) = self.address.rsplit_once(':').expect("host:port");
+        let data = self.directory.path().join("data");
+        let config = format!(
+            "tickTime={TICK_MS}\ndataDir={}\nclientPortAddress={host}\nclientPort={port}\nmaxClientCnxns=0\n\
+             maxSessionTimeout=600000\nadmin.enableServer=false\n4lw.commands.whitelist=*\n",
+            data.display()
+        );
+        fs::create_dir(&data).expect("a data directory");
+        fs::write(self.directory.path().join("zoo.cfg"), config).expect("a configuration");
+    }
+
+    /// Starts the server again after [`Server::kill`], with what it had stored, and waits until it serves.
+    pub async fn run(&mut self) {
+        let log = File::options().create(true).append(true).open(self.log()).expect("a log file");
+        let mut leash = Command::new("sh");
+        leash.args(["-c", LEASH, "sh", "java", "-Xmx128m", "-XX:+UseSerialGC", "-XX:TieredStopAtLevel=1"]);
+        // Small logs; a killed process loses nothing that it wrote, so there is no need to wait for the disk.
+        leash.args(["-Dzookeeper.preAllocSize=1024", "-Dzookeeper.forceSync=no", "-Djava.net.preferIPv4Stack=true"]);
+        leash.args(["-cp", &self.class_path, "org.apache.zookeeper.server.quorum.QuorumPeerMain"]);
+        leash.arg(self.directory.path().join("zoo.cfg"));
+        leash.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(log);
+        let mut leash = leash.spawn().expect("a shell");
+        let mut id = String::new();
+        BufReader::new(leash.stdout.take().expect("a pipe")).read_line(&mut id).expect("a process id");
+        let process = id.trim().parse().ok().and_then(Pid::from_raw).expect("a process id");
+        self.running = Some((leash, process));
+        let is_serving = async || self.ask("srvr").filter(|answer| answer.contains("Mode: ")).map(drop);
+        until("ZooKeeper serves", is_serving).await;
+    }
+
+    /// Kills the server at once.
+    pub fn kill(&mut self) {
+        if let Some((mut leash, _)) = self.running.take() {
+            drop(leash.stdin.take());
+            leash.wait().expect("the shell ends");
+        }
+    }
+
+    /// Stops the process without ending it: connections stay and nothing is answered.
+    pub fn pause(&self) {
+        self.signal(Signal::STOP);
+    }
+
+    /// Lets a paused server go on.
+    pub fn resume(&self) {
+        self.signal(Signal::CONT);
+    }
+
+    fn signal(&self, signal: Signal) {
+        let (_, process) = self.running.as_ref().expect("a running server");
+        kill_process(*process, signal).expect("a living process");
+    }
+
+    /// Where it serves.
+    pub fn address(&self) -> &str {
+        &self.address
+    }
+
+    /// The service below a root.
+    pub fn service(&self, root: &str) -> ZooKeeper {
+        service(&self.address, root)
+    }
+
+    /// Waits until the server has ended a session.
+    pub async fn until_ended(&self, session: SessionId) {
+        let start = Instant::now();
+        while self.has(session) {
+            assert!(start.elapsed() < PATIENCE, "session {session} did not end");
+            tokio::time::sleep(Duration::from_millis(20)).await;
+        }
+    }
+
+    /// Whether a session is open; a server that does not answer may have it.
+    fn has(&self, session: SessionId) -> bool {
+        let id = session.to_string();
+        self.ask("dump").is_none_or(|dump| dump.split_whitespace().any(|word| word.trim_end_matches(':') == id))
+    }
+
+    /// The answer to one of ZooKeeper's four-letter words.
+    fn ask(&self, word: &str) -> Option<String> {
+        let mut stream = TcpStream::connect(&self.address).ok()?;
+        stream.set_read_timeout(Some(Duration::from_secs(1))).ok()?;
+        stream.write_all(word.as_bytes()).ok()?;
+        let mut answer = String::new();
+        stream.read_to_string(&mut answer).ok()?;
+        Some(answer)
+    }
+
+    fn log(&self) -> PathBuf {
+        self.directory.path().join("log")
+    }
+}
+
+/// The service at an address, below a root.
+pub fn service(address: &str, root: &str) -> ZooKeeper {
+    let root: Path = root.parse().expect("a path");
+    ZooKeeper::new(address, root).expect("an address")
+}
+
+impl Drop for Server {
+    fn drop(&mut self) {
+        self.kill();
+        if std::thread::panicking() {
+            eprintln!("ZooKeeper said:\n{}", fs::read_to_string(self.log()).unwrap_or_default());
+        }
+    }
+}
