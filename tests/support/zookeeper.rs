@@ -8,6 +8,7 @@ use std::io::{BufRead, BufReader, Read, Write};
 use std::net::TcpStream;
 use std::path::PathBuf;
 use std::process::{Child, Command, Stdio};
+use std::sync::Once;
 use std::time::{Duration, Instant};
 
 use kv::coordination::conformance::PATIENCE;
@@ -25,6 +26,9 @@ const TICK_MS: u32 = 200;
 const DEBIAN_JAR: &str = "/usr/share/java/zookeeper.jar";
 /// Runs a program until standard input ends, as it does when the tests end in whatever way, and tells its process id first.
 const LEASH: &str = r#"exec 3<&0; "$@" </dev/null & echo $!; exec >/dev/null; read -r _ <&3; kill -9 $!"#;
+
+/// So that it is said once that ZooKeeper is missing.
+static SAID: Once = Once::new();
 
 /// A server with a directory of its own.
 pub struct Server {
@@ -50,29 +54,68 @@ fn class_path() -> Result<String, String> {
 impl Server {
     /// Starts a server; `None` if ZooKeeper is not installed here and need not be.
     pub async fn start() -> Option<Server> {
-        let class_path = match class_path() {
-            Ok(class_path) => class_path,
-            Err(why) => {
-                let is_required = std::env::var_os("KV_REQUIRE_ZOOKEEPER").is_some_and(|value| value == "1");
-                assert!(!is_required, "KV_REQUIRE_ZOOKEEPER is set, but {why}");
-                eprintln!("SKIPPED, not tested against ZooKeeper: {why}");
-                return None;
-            }
-        };
-        let directory = TempDir::new().expect("a temporary directory");
-        let address = free_addresses(1).expect("a free port").remove(0);
-        let mut server = Server { directory, class_path, address, running: None };
-        server.configure();
+        let mut server = Server::prepare(&Server::find()?, "");
         server.run().await;
         Some(server)
     }
 
-    fn configure(&self) {
+    /// Starts an ensemble of three and waits until it has a leader, which comes first; `None` as of one server.
+    pub async fn start_ensemble() -> Option<Vec<Server>> {
+        let class_path = Server::find()?;
+        let links = free_addresses(6).expect("free ports");
+        let member = |(id, pair): (usize, &[String])| {
+            let election = pair[1].rsplit_once(':').expect("host:port").1;
+            format!("server.{}={}:{election}\n", id + 1, pair[0])
+        };
+        let members: String = links.chunks(2).enumerate().map(member).collect();
+        let more = format!("initLimit=50\nsyncLimit=20\n{members}");
+        let mut servers: Vec<Server> = (0..3).map(|_| Server::prepare(&class_path, &more)).collect();
+        for (id, server) in servers.iter_mut().enumerate() {
+            fs::write(server.directory.path().join("data/myid"), (id + 1).to_string()).expect("an id");
+            server.launch();
+        }
+        for server in &servers {
+            server.until_serving().await;
+        }
+        servers.sort_by_key(|server| !server.is_leader());
+        Some(servers)
+    }
+
+    /// Whether the server leads an ensemble.
+    pub fn is_leader(&self) -> bool {
+        self.ask("srvr").is_some_and(|answer| answer.contains("Mode: leader"))
+    }
+
+    /// ZooKeeper's class path; `None` if it is not installed here and need not be.
+    fn find() -> Option<String> {
+        match class_path() {
+            Ok(class_path) => Some(class_path),
+            Err(why) => {
+                let is_required = std::env::var_os("KV_REQUIRE_ZOOKEEPER").is_some_and(|value| value == "1");
+                assert!(!is_required, "KV_REQUIRE_ZOOKEEPER is set, but {why}");
+                // Not by the macro, which says nothing while tests pass.
+                SAID.call_once(|| {
+                    let _ = writeln!(std::io::stderr(), "SKIPPED, nothing is tested against ZooKeeper: {why}");
+                });
+                None
+            }
+        }
+    }
+
+    fn prepare(class_path: &str, more_configuration: &str) -> Server {
+        let directory = TempDir::new().expect("a temporary directory");
+        let address = free_addresses(1).expect("a free port").remove(0);
+        let server = Server { directory, class_path: class_path.into(), address, running: None };
+        server.configure(more_configuration);
+        server
+    }
+
+    fn configure(&self, more: &str) {
         let (host, port) = self.address.rsplit_once(':').expect("host:port");
         let data = self.directory.path().join("data");
         let config = format!(
             "tickTime={TICK_MS}\ndataDir={}\nclientPortAddress={host}\nclientPort={port}\nmaxClientCnxns=0\n\
-             maxSessionTimeout=600000\nadmin.enableServer=false\n4lw.commands.whitelist=*\n",
+             maxSessionTimeout=600000\nadmin.enableServer=false\n4lw.commands.whitelist=*\n{more}",
             data.display()
         );
         fs::create_dir(&data).expect("a data directory");
@@ -81,6 +124,11 @@ impl Server {
 
     /// Starts the server again after [`Server::kill`], with what it had stored, and waits until it serves.
     pub async fn run(&mut self) {
+        self.launch();
+        self.until_serving().await;
+    }
+
+    fn launch(&mut self) {
         let log = File::options().create(true).append(true).open(self.log()).expect("a log file");
         let mut leash = Command::new("sh");
         leash.args(["-c", LEASH, "sh", "java", "-Xmx128m", "-XX:+UseSerialGC", "-XX:TieredStopAtLevel=1"]);
@@ -94,6 +142,9 @@ impl Server {
         BufReader::new(leash.stdout.take().expect("a pipe")).read_line(&mut id).expect("a process id");
         let process = id.trim().parse().ok().and_then(Pid::from_raw).expect("a process id");
         self.running = Some((leash, process));
+    }
+
+    async fn until_serving(&self) {
         let is_serving = async || self.ask("srvr").filter(|answer| answer.contains("Mode: ")).map(drop);
         until("ZooKeeper serves", is_serving).await;
     }
@@ -140,8 +191,8 @@ impl Server {
         }
     }
 
-    /// Whether a session is open; a server that does not answer may have it.
-    fn has(&self, session: SessionId) -> bool {
+    /// Whether a session is open, as a leader or lonely server sees it; one that does not answer may have it.
+    pub fn has(&self, session: SessionId) -> bool {
         let id = session.to_string();
         self.ask("dump").is_none_or(|dump| dump.split_whitespace().any(|word| word.trim_end_matches(':') == id))
     }

@@ -10,6 +10,7 @@ mod wait;
 
 mod conformance;
 mod ending;
+mod ensemble;
 mod outcomes;
 mod relay;
 mod restarting;
