@@ -14,6 +14,7 @@
 //! Reads do not pass through here: any replica reads its own tree, at its own revision.
 
 mod command;
+mod recover;
 mod sequences;
 mod sessions;
 mod snapshot;
@@ -23,6 +24,7 @@ mod tests;
 use serde::{Deserialize, Serialize};
 
 pub use command::{Action, Answer, Applied, Command, Reply};
+pub use recover::GenerationError;
 pub use sequences::{Numbered, Sequences};
 pub use snapshot::SnapshotError;
 

@@ -6,7 +6,7 @@ use serde::{Deserialize, Serialize};
 
 use super::IN_FLIGHT_MAX;
 use super::command::Reply;
-use crate::coordination::tree::{Limit, Limits, Refusal, SessionId};
+use crate::coordination::tree::{Limit, Limits, Refusal, SessionId, in_generation};
 
 /// All open sessions, and the clock that they are judged by.
 ///
@@ -88,6 +88,12 @@ impl Sessions {
             self.open.remove(id);
         }
         over
+    }
+
+    /// Ends all, and gives ids of a new generation from now on.
+    pub fn recover(&mut self, generation: u32) -> Vec<SessionId> {
+        self.opened = in_generation(generation, self.opened);
+        std::mem::take(&mut self.open).into_keys().collect()
     }
 
     /// Whether [`Sessions::expire`] might do something at that time.

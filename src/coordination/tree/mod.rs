@@ -11,6 +11,7 @@
 //! the same writes hold the same bytes. What this leaves out: access control, quotas, time-to-live and container nodes.
 
 mod change;
+mod generation;
 mod limits;
 mod node;
 mod path;
@@ -24,6 +25,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use bytes::Bytes;
 
 pub use change::{Change, Event, EventKind, Outcome, Refusal};
+pub use generation::{GENERATION_MAX, generation_of, in_generation};
 pub use limits::{Limit, Limits};
 pub use node::{Content, CreateMode, Listing, Revision, SessionId, Stat};
 pub use path::{Path, PathError, SEQUENCE_DIGITS};

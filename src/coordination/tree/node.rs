@@ -6,7 +6,7 @@ use bytes::Bytes;
 use serde::{Deserialize, Serialize};
 
 /// How many writes have changed the tree: ZooKeeper's zxid. Each write that changes anything raises it by one, however
-/// many nodes it touches.
+/// many nodes it touches; a forced recovery of the service raises it far beyond.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Default, Debug, Serialize, Deserialize)]
 #[serde(transparent)]
 pub struct Revision(pub u64);
@@ -60,7 +60,7 @@ pub struct Stat {
     pub created: Revision,
     /// The revision that set its data last.
     pub modified: Revision,
-    /// How often its data was set since it was created.
+    /// How often its data was set since it was created; a forced recovery of the service raises it far beyond.
     pub version: u64,
     /// How many children it gained and lost since it was created.
     pub children_version: u64,

@@ -11,7 +11,7 @@ use super::path::{Path, SEQUENCE_DIGITS};
 use super::{NODE_BYTES, Tree};
 
 /// The highest number that a sequential node's digits can say.
-const SEQUENCE_MAX: u64 = 10u64.pow(SEQUENCE_DIGITS as u32) - 1;
+pub(super) const SEQUENCE_MAX: u64 = 10u64.pow(SEQUENCE_DIGITS as u32) - 1;
 
 #[must_use = "it is neither committed nor rolled back"]
 pub(super) struct Transaction<'a> {

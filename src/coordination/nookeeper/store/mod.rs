@@ -11,6 +11,7 @@ mod file;
 mod log;
 mod machine;
 mod record;
+mod recover;
 mod replica;
 #[cfg(any(test, feature = "sim"))]
 mod simulated_file;
@@ -18,12 +19,14 @@ mod simulated_file;
 mod tests;
 
 use std::path::{Path, PathBuf};
+use std::{fs, io};
 
 use redb::{Database, DatabaseError};
 
 pub use file::{FileError, OpenError};
 pub use log::LogStore;
 pub use machine::Machine;
+pub use recover::{RecoverError, Recovered, recover, recover_path};
 pub use replica::Replica;
 #[cfg(any(test, feature = "sim"))]
 pub use simulated_file::{FileCopy, SimulatedFile};
@@ -47,21 +50,42 @@ pub fn open(database: Database) -> Result<(LogStore, Machine), OpenError> {
 ///
 /// # Errors
 /// [`PathError`], which names the file.
-pub fn open_path(path: &Path) -> Result<(LogStore, Machine), PathError> {
-    let opened = database(path).map_err(|error| FileError::from(error).into()).and_then(open);
-    opened.map_err(|cause| PathError { path: path.to_owned(), cause })
+pub fn open_path(path: &Path) -> Result<(LogStore, Machine), PathError<OpenError>> {
+    let database = if path.exists() { existing(path) } else { create(path) };
+    at_path(path, database.map_err(|error| FileError::from(error).into()).and_then(open))
 }
 
-fn database(path: &Path) -> Result<Database, DatabaseError> {
-    Database::builder().set_cache_size(CACHE_BYTES).set_check_integrity_on_open(true).create(path)
+/// Opens a file that is there.
+fn existing(path: &Path) -> Result<Database, DatabaseError> {
+    Database::builder().set_cache_size(CACHE_BYTES).set_check_integrity_on_open(true).open(path)
 }
 
-/// Why a file was not opened.
+/// Makes a file. redb cannot open one that it had half made when the power failed, so the file gets its name when it is whole.
+fn create(path: &Path) -> Result<Database, DatabaseError> {
+    let mut unfinished = path.as_os_str().to_owned();
+    unfinished.push(".new");
+    match fs::remove_file(&unfinished) {
+        Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error.into()),
+        _ => {}
+    }
+    let database = Database::builder().set_cache_size(CACHE_BYTES).create(&unfinished)?;
+    fs::rename(&unfinished, path)?;
+    // The name is as durable as the directory that it stands in.
+    let directory = path.parent().filter(|parent| !parent.as_os_str().is_empty()).unwrap_or(Path::new("."));
+    fs::File::open(directory)?.sync_all()?;
+    Ok(database)
+}
+
+/// Why something could not be done with a file.
 #[derive(Debug, thiserror::Error)]
 #[error("{}: {cause}", path.display())]
-pub struct PathError {
+pub struct PathError<E: std::error::Error> {
     /// Which.
     pub path: PathBuf,
     /// Why.
-    pub cause: OpenError,
+    pub cause: E,
+}
+
+fn at_path<T, E: std::error::Error>(path: &Path, result: Result<T, E>) -> Result<T, PathError<E>> {
+    result.map_err(|cause| PathError { path: path.to_owned(), cause })
 }

@@ -33,6 +33,8 @@ struct Contents {
     /// What readers see.
     written: Vec<u8>,
     synced: Vec<u8>,
+    /// Whether a database was made in it.
+    is_made: bool,
     /// What leads from `synced` to `written`.
     unsynced: Vec<Unsynced>,
     /// Counts the failures. Handles from before the last one are dead.
@@ -53,13 +55,24 @@ impl SimulatedFile {
         SimulatedFile::default()
     }
 
-    /// Opens the database in the file, or makes one in an empty file.
+    /// Opens the database in the file, or makes one in an empty file. A file gets its name when its database is made (see
+    /// [`super::open_path`]), so one that a failure left half made is as good as empty.
     ///
     /// # Errors
     /// Those of redb; also when the power is cut while it opens.
     pub fn open(&self) -> Result<Database, DatabaseError> {
-        let handle = Handle { file: self.clone(), boot: self.contents().boot };
-        Database::builder().set_cache_size(CACHE_BYTES).create_with_backend(handle)
+        let (boot, is_new) = {
+            let mut contents = self.contents();
+            let is_new = !contents.is_made;
+            if is_new {
+                contents.set(vec![]);
+            }
+            (contents.boot, is_new)
+        };
+        let handle = Handle { file: self.clone(), boot };
+        let database = Database::builder().set_cache_size(CACHE_BYTES).create_with_backend(handle)?;
+        self.contents().is_made |= is_new;
+        Ok(database)
     }
 
     /// The process dies: what was written stays, synced or not.
@@ -115,7 +128,9 @@ impl SimulatedFile {
     /// The process dies and finds an older copy, or that of another file, when it starts again.
     pub fn restore(&self, copy: &FileCopy) {
         self.crash();
-        self.contents().set(copy.0.clone());
+        let mut contents = self.contents();
+        contents.set(copy.0.clone());
+        contents.is_made = !copy.0.is_empty();
     }
 
     /// Nothing panics under the lock but a write beyond all memory.

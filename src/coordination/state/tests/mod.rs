@@ -3,4 +3,5 @@
 mod history;
 mod laws;
 mod model;
+mod recover;
 mod sessions;

@@ -5,7 +5,6 @@ mod power;
 mod restart;
 mod suite;
 
-use openraft::entry::RaftEntry;
 use openraft::storage::{RaftLogStorage, RaftLogStorageExt, RaftStateMachine};
 use openraft::{CommittedLeaderId, Entry, EntryPayload, LogId};
 
@@ -34,10 +33,6 @@ fn entry(term: u64, index: u64) -> Entry<Types> {
     let path = format!("/n{index}").parse().unwrap();
     let changes = vec![Change::Create { path, data, mode: CreateMode::Ephemeral }];
     command(term, index, Action::Write { session: SESSION, sequence: index, settled_below: index, changes })
-}
-
-fn blank(term: u64, index: u64) -> Entry<Types> {
-    Entry::new_blank(log_id(term, index))
 }
 
 /// Appends entries and applies them, as a leader without followers does.
