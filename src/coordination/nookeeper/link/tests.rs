@@ -3,12 +3,9 @@ use std::time::Duration;
 use tokio::task::JoinHandle;
 
 use super::*;
-use crate::coordination::nookeeper::tests::support::{accept, keeper};
+use crate::coordination::nookeeper::tests::support::{accept, id, keeper, welcome};
+use crate::wire::handshake::Welcome;
 use crate::wire::net::Listener;
-
-fn id(store: u128) -> RaftId {
-    RaftId { generation: 0, store: StoreId(store) }
-}
 
 fn links(judge: Judge) -> (Links, watch::Sender<bool>, watch::Receiver<Option<Refusal>>) {
     let (stop, stopped) = watch::channel(false);
@@ -36,7 +33,7 @@ fn anyone() -> Judge {
 async fn echo() -> (Endpoint, JoinHandle<()>) {
     let listener = Listener::bind("127.0.0.1:0").await.unwrap();
     let address = listener.local_addr().unwrap().to_string();
-    let serving = tokio::spawn(accept(listener, keeper(id(2)), |_, stream| {
+    let serving = tokio::spawn(accept(listener, welcome(id(2)), |_, stream| {
         tokio::spawn(serve::serve(stream.attach().unwrap(), |body: Bytes| async move {
             match body.first() {
                 Some(255) => std::future::pending().await,
@@ -86,6 +83,18 @@ async fn who_answers_is_judged() {
     let error = links.call(id(2), &endpoint, bytes(0, 1)).await.unwrap_err();
     assert!(matches!(&error, CallError::NotSent(why) if why.contains("generation 5")), "{error:?}");
     assert_eq!(*refused.borrow(), None, "it was this one that refused");
+}
+
+#[tokio::test]
+async fn a_refusal_for_good_is_told() {
+    let (links, _stop, mut refused) = links(anyone());
+    let listener = Listener::bind("127.0.0.1:0").await.unwrap();
+    let endpoint = Endpoint { node: 2, address: listener.local_addr().unwrap().to_string() };
+    let refusal = Refusal::RolledBack { store: StoreId(1), seen: 9 };
+    let refusing = Welcome::Refused(refusal.clone());
+    tokio::spawn(accept(listener, refusing, |_, _| unreachable!("nobody was welcomed")));
+    assert!(links.call(id(2), &endpoint, bytes(0, 1)).await.is_err());
+    assert_eq!(*refused.wait_for(Option::is_some).await.unwrap(), Some(refusal));
 }
 
 #[tokio::test]

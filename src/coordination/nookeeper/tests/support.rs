@@ -1,17 +1,19 @@
 //! Replicas with acceptors of their own.
 
 use std::collections::BTreeMap;
-use std::sync::Arc;
-use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex};
+use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 use std::time::Duration;
 
 use bytes::{Bytes, BytesMut};
 use tempfile::TempDir;
 use tokio::io::AsyncWriteExt;
-use tokio::task::AbortHandle;
+use tokio::task::{AbortHandle, JoinSet};
 
 use crate::coordination::api::{self, Service, Session};
 use crate::coordination::conformance::{Harness, Killed, PATIENCE};
+use crate::coordination::nookeeper::link::message::{self, Call};
+use crate::coordination::nookeeper::link::serve;
 use crate::coordination::nookeeper::types::{Endpoint, RaftId, Roster};
 use crate::coordination::nookeeper::{Nookeeper, Parts, Timing};
 use crate::coordination::tree::Path;
@@ -30,15 +32,19 @@ pub fn keeper(id: RaftId) -> Keeper {
     }
 }
 
-/// Welcomes whoever calls as `own` and passes it on.
-pub async fn accept(listener: Listener, own: Keeper, serve: impl Fn(Keeper, Detached)) {
+/// What it answers to whoever calls.
+pub fn welcome(id: RaftId) -> Welcome {
+    Welcome::Keeper { version: 1, cluster: "test".into(), keeper: keeper(id) }
+}
+
+/// Greets whoever calls with that answer and passes it on.
+pub async fn accept(listener: Listener, answer: Welcome, serve: impl Fn(Keeper, Detached)) {
+    let mut greeting = BytesMut::new();
+    frame::encode(&answer, GREETING.frame_bytes_max, &mut greeting);
     while let Ok((stream, _)) = listener.accept().await {
         let mut reader = FrameReader::new(stream, GREETING);
         let Ok(Some(Hello { role: Role::Keeper(from), .. })) = reader.read_one::<Hello>().await else { continue };
-        let mut welcome = BytesMut::new();
-        let accepted = Welcome::Keeper { version: 1, cluster: "test".into(), keeper: own.clone() };
-        frame::encode(&accepted, GREETING.frame_bytes_max, &mut welcome);
-        if reader.get_mut().write_all(&welcome).await.is_ok() {
+        if reader.get_mut().write_all(&greeting).await.is_ok() && matches!(answer, Welcome::Keeper { .. }) {
             serve(from, net::detach(reader.into_inner().unwrap()).unwrap());
         }
     }
@@ -70,6 +76,8 @@ pub async fn until(what: &str, is_so: impl Fn() -> bool) {
 /// Some replicas, named from 1.
 pub struct Cluster {
     timing: Timing,
+    /// The one whose answers to its followers' users are lost; 0 for none. `None`: it cannot be muted.
+    muted: Option<Arc<AtomicU64>>,
     directory: TempDir,
     running: BTreeMap<u128, (Nookeeper, AbortHandle)>,
     endpoints: BTreeMap<u128, Endpoint>,
@@ -78,8 +86,18 @@ pub struct Cluster {
 impl Cluster {
     /// Replicas 1 to 3, all of them voters.
     pub async fn three(timing: Timing) -> Cluster {
+        Cluster::founded(timing, None).await
+    }
+
+    /// The same; any one can be muted.
+    pub async fn three_to_mute(timing: Timing) -> Cluster {
+        Cluster::founded(timing, Some(Arc::default())).await
+    }
+
+    async fn founded(timing: Timing, muted: Option<Arc<AtomicU64>>) -> Cluster {
         let directory = tempfile::tempdir().unwrap();
-        let mut cluster = Cluster { timing, directory, running: BTreeMap::new(), endpoints: BTreeMap::new() };
+        let (running, endpoints) = (BTreeMap::new(), BTreeMap::new());
+        let mut cluster = Cluster { timing, muted, directory, running, endpoints };
         for store in 1..=3 {
             cluster.start(store).await;
         }
@@ -105,8 +123,16 @@ impl Cluster {
             judge: Arc::new(|_| Ok(())),
         });
         let service = service.await.unwrap();
-        let serving = service.clone();
-        let accepting = accept(listener, keeper(id(store)), move |from, stream| serving.serve(from, stream));
+        let (serving, muted) = (service.clone(), self.muted.clone());
+        // Its connections end with it.
+        let connections = Mutex::new(JoinSet::new());
+        let accepting = accept(listener, welcome(id(store)), move |from, stream| match &muted {
+            None => serving.serve(from, stream),
+            Some(muted) => {
+                let serving = serve_unless_muted(store, serving.clone(), from, stream, muted.clone());
+                connections.lock().unwrap().spawn(serving);
+            }
+        });
         self.running.insert(store, (service, tokio::spawn(accepting).abort_handle()));
         self.endpoints.insert(store, endpoint);
     }
@@ -116,6 +142,11 @@ impl Cluster {
         let (service, accepting) = self.running.remove(&store).expect("it runs");
         accepting.abort();
         service.stop().await;
+    }
+
+    /// From now on this replica's answers to its followers' users are lost, though it does what they ask.
+    pub fn mute(&self, store: u128) {
+        self.muted.as_ref().expect("a cluster to mute").store(store as u64, Ordering::Relaxed);
     }
 
     pub fn node(&self, store: u128) -> &Nookeeper {
@@ -162,6 +193,22 @@ impl Cluster {
             Some((content.data.clone(), content.stat.version))
         })
     }
+}
+
+async fn serve_unless_muted(store: u128, service: Nookeeper, from: Keeper, stream: Detached, muted: Arc<AtomicU64>) {
+    let caller = RaftId { generation: from.generation, store: from.start.store };
+    let answer = |body: Bytes| {
+        let (service, muted) = (service.clone(), muted.clone());
+        async move {
+            let is_ask = matches!(message::decode(&body), Ok(Call::Ask(_)));
+            let answer = service.answer(caller, body).await;
+            if is_ask && muted.load(Ordering::Relaxed) == store as u64 {
+                return std::future::pending().await;
+            }
+            answer
+        }
+    };
+    let _ = serve::serve(stream.attach().unwrap(), answer).await;
 }
 
 /// For the suite: sessions are opened at one replica after the other.
