@@ -36,11 +36,11 @@ const RECORDED: [(Lie, u64); 8] = [
     (Lie::LoseWrite, 0),
     (Lie::ApplyTwice, 0),
     (Lie::ApplyLate, 0),
-    (Lie::IgnoreVersion, 0),
+    (Lie::IgnoreVersion, 3),
     (Lie::ReadOldAfterSync, 0),
     (Lie::ReadBack, 0),
     (Lie::ExpireEarly, 0),
-    (Lie::SkipWatch, 0),
+    (Lie::SkipWatch, 12),
 ];
 
 /// One run in one thread, its time its own.
