@@ -11,6 +11,8 @@
 //!   reply, as long as the writer might still need it; after that it is refused.
 //! - **Ephemeral nodes vanish with their session**, in the command that ends it.
 //!
+//! When a majority of the replicas is lost, [`State::recover`] goes on with what one of the others has.
+//!
 //! Reads do not pass through here: any replica reads its own tree, at its own revision.
 
 mod command;

@@ -30,6 +30,9 @@ const SLOTS: TableDefinition<&str, &[u8]> = TableDefinition::new("slots");
 /// The snapshot itself, as bytes of [`State::snapshot`](crate::coordination::state::State::snapshot).
 const SNAPSHOT: &str = "snapshot";
 
+/// What the Raft crate knows of a snapshot.
+pub type Meta = SnapshotMeta<RaftId, Endpoint>;
+
 /// A place for one value.
 pub struct Slot<T>(&'static str, PhantomData<fn() -> T>);
 
@@ -46,7 +49,7 @@ pub const COMMITTED: Slot<Option<LogId<RaftId>>> = Slot::new("committed");
 /// The last entry that was removed from the log's beginning.
 pub const PURGED: Slot<LogId<RaftId>> = Slot::new("purged");
 /// What the Raft crate knows of the snapshot.
-pub const SNAPSHOT_META: Slot<SnapshotMeta<RaftId, Endpoint>> = Slot::new("snapshot meta");
+pub const SNAPSHOT_META: Slot<Meta> = Slot::new("snapshot meta");
 
 /// Why the file could not be read or written.
 #[derive(Debug, thiserror::Error)]
@@ -144,7 +147,7 @@ impl File {
     }
 
     /// The snapshot, if there is one.
-    pub fn snapshot(&self) -> Result<Option<(SnapshotMeta<RaftId, Endpoint>, Vec<u8>)>, FileError> {
+    pub fn snapshot(&self) -> Result<Option<(Meta, Vec<u8>)>, FileError> {
         let slots = self.0.begin_read()?.open_table(SLOTS)?;
         let Some(meta) = get(&slots, SNAPSHOT_META)? else { return Ok(None) };
         match slots.get(SNAPSHOT)? {
@@ -197,7 +200,7 @@ impl Changes<'_> {
     }
 
     /// Replaces the snapshot.
-    pub fn put_snapshot(&mut self, meta: &SnapshotMeta<RaftId, Endpoint>, bytes: &[u8]) -> Result<(), FileError> {
+    pub fn put_snapshot(&mut self, meta: &Meta, bytes: &[u8]) -> Result<(), FileError> {
         self.put(SNAPSHOT_META, meta)?;
         self.slots.insert(SNAPSHOT, record::seal_bytes(SNAPSHOT, bytes).as_slice())?;
         Ok(())

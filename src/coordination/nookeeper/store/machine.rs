@@ -7,18 +7,16 @@ use std::sync::Arc;
 
 use openraft::storage::{RaftStateMachine, Snapshot};
 use openraft::{
-    AnyError, Entry, ErrorSubject, ErrorVerb, LogId, OptionalSend, RaftSnapshotBuilder, SnapshotMeta, StorageIOError,
+    AnyError, Entry, ErrorSubject, ErrorVerb, LogId, OptionalSend, RaftSnapshotBuilder, StorageIOError,
     StoredMembership,
 };
 use redb::Durability;
 
-use super::file::{File, FileError, SNAPSHOT_META};
+use super::file::{File, FileError, Meta, SNAPSHOT_META};
 use super::log::{Outcome, on};
 use super::replica::{Point, Replica};
 use crate::coordination::nookeeper::types::{Endpoint, RaftId, Types};
 use crate::coordination::state::{Reply, State};
-
-type Meta = SnapshotMeta<RaftId, Endpoint>;
 
 /// Applies the log of one replica. Clones are the same.
 #[derive(Clone)]

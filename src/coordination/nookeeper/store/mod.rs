@@ -6,6 +6,7 @@
 //! An entry is written and synced, then acknowledged; when a majority has it, it is applied to the state in memory and told to
 //! those who watch. Now and then the state is stored as a snapshot, and the log before it goes. A start takes the snapshot and
 //! applies the committed entries after it once more. A replica that is far behind gets a snapshot instead of entries.
+//! When the majority is lost for good, [`recover()`] makes the file of one survivor the beginning of a new generation.
 
 mod file;
 mod log;

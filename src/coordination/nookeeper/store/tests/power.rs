@@ -46,7 +46,7 @@ async fn call(rng: &mut SmallRng, term: u64, log: &mut LogStore, machine: &mut M
     let mut after = held.clone();
     let next = held.next_index();
     let applied = machine.replica().applied();
-    let unapplied = held.entries.iter().filter(|entry| Some(entry.log_id) > applied).cloned();
+    let mut unapplied = held.entries.iter().filter(|entry| Some(entry.log_id) > applied).cloned();
     let done = match rng.random_range(0..10) {
         0..4 => {
             let entries: Vec<_> = (next..next + rng.random_range(1..5)).map(|index| entry(term, index)).collect();
@@ -58,7 +58,7 @@ async fn call(rng: &mut SmallRng, term: u64, log: &mut LogStore, machine: &mut M
             after.vote = Some(vote);
             log.save_vote(&vote).await.is_ok()
         }
-        5 => match unapplied.last() {
+        5 => match unapplied.next_back() {
             Some(entry) => {
                 after.entries.pop();
                 log.truncate(entry.log_id).await.is_ok()
