@@ -12,6 +12,8 @@ mod failure;
 mod held;
 mod knowledge;
 mod read;
+#[cfg(test)]
+mod tests;
 mod visit;
 mod watching;
 

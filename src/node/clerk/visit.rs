@@ -15,9 +15,9 @@ use crate::node::admission::Admission;
 use crate::wire::tree::{Seen, TreeAnswer, TreeFailure, TreeRequest};
 
 /// Watches of one connection that wait at once.
-const WATCHES_MAX: u32 = 16;
+pub(super) const WATCHES_MAX: u32 = 16;
 /// Nodes that one connection may hold.
-const HELD_MAX: u32 = 64;
+pub(super) const HELD_MAX: u32 = 64;
 /// How long a watch waits, at most, before it says that nothing changed.
 const WAIT_MAX: Duration = Duration::from_secs(30);
 /// How long anything else takes, at most.
