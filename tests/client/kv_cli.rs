@@ -12,23 +12,23 @@ use crate::fake_node::{FakeCluster, Reaction};
 use crate::quorum_not_met;
 
 /// Runs `kv-cli` with the cluster's servers in the environment.
-async fn cli(cluster: &FakeCluster, arguments: &[&str]) -> Output {
+pub async fn cli(cluster: &FakeCluster, arguments: &[&str]) -> Output {
     cli_with_input(cluster, arguments, b"").await
 }
 
-async fn cli_with_input(cluster: &FakeCluster, arguments: &[&str], input: &'static [u8]) -> Output {
+pub async fn cli_with_input(cluster: &FakeCluster, arguments: &[&str], input: &'static [u8]) -> Output {
     let mut command = command(arguments);
     command.env("KV_SERVERS", cluster.addresses().join(","));
     run(command, input).await
 }
 
-fn command(arguments: &[&str]) -> Command {
+pub fn command(arguments: &[&str]) -> Command {
     let mut command = Command::new(env!("CARGO_BIN_EXE_kv-cli"));
     command.args(arguments).env_remove("KV_SERVERS");
     command
 }
 
-async fn run(mut command: Command, input: &'static [u8]) -> Output {
+pub async fn run(mut command: Command, input: &'static [u8]) -> Output {
     command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped());
     let running = tokio::task::spawn_blocking(move || {
         let mut child = command.spawn().unwrap();
@@ -38,19 +38,19 @@ async fn run(mut command: Command, input: &'static [u8]) -> Output {
     running.await.unwrap()
 }
 
-fn stdout(output: &Output) -> &str {
+pub fn stdout(output: &Output) -> &str {
     std::str::from_utf8(&output.stdout).unwrap()
 }
 
-fn stderr(output: &Output) -> &str {
+pub fn stderr(output: &Output) -> &str {
     std::str::from_utf8(&output.stderr).unwrap()
 }
 
-fn code(output: &Output) -> i32 {
+pub fn code(output: &Output) -> i32 {
     output.status.code().unwrap()
 }
 
-fn document(output: &Output) -> Value {
+pub fn document(output: &Output) -> Value {
     serde_json::from_slice(&output.stdout).unwrap()
 }
 
@@ -321,8 +321,12 @@ async fn help_has_examples_and_exit_codes() {
     for text in ["Examples:", "Exit codes:", "KV_SERVERS", "cannot connect"] {
         assert!(stdout(&help).contains(text), "{text}");
     }
-    for name in ["write", "read", "delete", "status", "ring", "stats", "locate"] {
-        let help = run(command(&[name, "--help"]), b"").await;
+    let plain = ["write", "read", "delete", "status", "ring", "stats", "locate", "cluster status"];
+    let coord = ["ls", "get", "set", "create", "delete", "watch", "status"].map(|name| format!("coord {name}"));
+    let bucket = ["list", "get", "set"].map(|name| format!("bucket {name}"));
+    for name in plain.map(String::from).into_iter().chain(coord).chain(bucket) {
+        let words: Vec<&str> = name.split(' ').chain(["--help"]).collect();
+        let help = run(command(&words), b"").await;
         assert!(stdout(&help).contains(&format!("\n  kv-cli {name}")), "{name}");
     }
 }

@@ -1,6 +1,12 @@
 //! The client library and `kv-cli` against nodes that behave, and nodes that do not.
 
 mod carrying;
+#[cfg(feature = "server")]
+mod cluster_status;
+#[cfg(feature = "server")]
+mod coord;
+#[cfg(feature = "server")]
+mod coord_running;
 mod failing;
 mod fake_node;
 #[cfg(feature = "server")]

@@ -3,6 +3,9 @@
 //! Everything is judged here, from facts, so that every interface tells the same. Two kinds of absence are kept apart:
 //! without a link a member's data is out of reach now, without a session it will not be waited for.
 
+#[cfg(test)]
+mod tests;
+
 use std::collections::BTreeMap;
 use std::time::Duration;
 

@@ -10,6 +10,7 @@ use kv::wire::frame::{self, FrameLimits, FrameReader, GREETING};
 use kv::wire::handshake::{Hello, Welcome};
 use kv::wire::message::{ToClient, ToNode};
 use kv::wire::net::{Listener, Stream};
+use kv::wire::tree::TreeFailure;
 use tokio::io::AsyncWriteExt;
 use tokio::sync::mpsc;
 use tokio::task::JoinSet;
@@ -50,6 +51,8 @@ async fn serve(stream: Stream, state: Arc<State>) {
     }
     reader.set_limits(FrameLimits::default());
     let (answers, mut to_write) = mpsc::unbounded_channel::<ToClient>();
+    #[cfg(feature = "server")]
+    let visit = Visited(state.keeper.lock().unwrap().visit());
     let mut goodbye = state.goodbye.subscribe();
     let mut frames: Vec<Bytes> = Vec::new();
     loop {
@@ -70,6 +73,11 @@ async fn serve(stream: Stream, state: Arc<State>) {
                 Ok(true) => for frame in std::mem::take(&mut frames) {
                     state.frames.fetch_add(1, Ordering::SeqCst);
                     for message in frame::decode::<Vec<ToNode>>(&frame).expect("a batch of messages") {
+                        #[cfg(feature = "server")]
+                        if let ToNode::Tree { id, timeout_ms, request } = message {
+                            super::tree::ask(&visit.0, id, timeout_ms, request, answers.clone());
+                            continue;
+                        }
                         match state.handle(message) {
                             Handled::Say(answer) => drop(answers.send(answer)),
                             Handled::SayLater(pause, answer) => {
@@ -95,6 +103,18 @@ async fn serve(stream: Stream, state: Arc<State>) {
     }
 }
 
+/// Ends when the connection does, in whichever way.
+#[cfg(feature = "server")]
+struct Visited(Arc<kv::node::clerk::Visit>);
+
+#[cfg(feature = "server")]
+impl Drop for Visited {
+    fn drop(&mut self) {
+        let visit = self.0.clone();
+        tokio::spawn(async move { visit.leave().await });
+    }
+}
+
 enum Handled {
     Say(ToClient),
     SayLater(Duration, ToClient),
@@ -107,6 +127,10 @@ impl State {
     fn handle(&self, message: ToNode) -> Handled {
         match message {
             ToNode::Ping(id) => Handled::Say(ToClient::Pong(id)),
+            ToNode::Tree { id, .. } => {
+                let reason = "fake nodes have a tree with feature server alone".into();
+                Handled::Say(ToClient::Tree { id, result: Err(TreeFailure::NotConnected { node: self.id, reason }) })
+            }
             ToNode::Inspect { id, what } => {
                 let result = Ok(Box::new(self.inspect(what)));
                 Handled::Say(ToClient::Shown { id, result })

@@ -2,8 +2,8 @@
 
 use kv::core::id::NodeId;
 use kv::wire::report::{
-    HeldReport, Inspect, Inspection, LatencyReport, LocateReport, PeerReport, ReplicaReport, SiblingReport,
-    StatsReport, StatusReport,
+    ClusterReport, HeldReport, Inspect, Inspection, LatencyReport, LocateReport, PeerReport, ReplicaReport,
+    ServiceReport, SiblingReport, StatsReport, StatusReport,
 };
 
 use super::{CLUSTER, State};
@@ -38,6 +38,8 @@ impl State {
                     latencies: vec![("write".into(), latency)],
                 })
             }
+            Inspect::Service => Inspection::Service { node: self.id, service: self.service().map(Box::new) },
+            Inspect::Cluster => Inspection::Cluster(Box::new(self.cluster())),
             Inspect::Locate(key) => {
                 let partition = ring.partition_of(&key);
                 let list = ring.preference(partition, ring.replication);
@@ -67,6 +69,28 @@ impl State {
                 Inspection::Located(LocateReport { token, partition, epoch: ring.epoch, replicas })
             }
         }
+    }
+}
+
+#[cfg(feature = "server")]
+impl State {
+    fn service(&self) -> Option<ServiceReport> {
+        self.keeper.lock().unwrap().service.clone()
+    }
+
+    fn cluster(&self) -> ClusterReport {
+        self.keeper.lock().unwrap().cluster.clone().expect("FakeNode::show_cluster came before")
+    }
+}
+
+#[cfg(not(feature = "server"))]
+impl State {
+    fn service(&self) -> Option<ServiceReport> {
+        None
+    }
+
+    fn cluster(&self) -> ClusterReport {
+        unreachable!("no client asks for it")
     }
 }
 

@@ -6,6 +6,8 @@
 mod connection;
 mod inspection;
 mod memory;
+#[cfg(feature = "server")]
+mod tree;
 
 use std::collections::BTreeMap;
 use std::future::Future;
@@ -76,6 +78,8 @@ struct State {
     in_flight_max: AtomicU32,
     /// Set: new connections are accepted and get no greeting.
     mute: AtomicBool,
+    #[cfg(feature = "server")]
+    keeper: Mutex<tree::Keeper>,
     /// Said to every connection.
     goodbye: tokio::sync::watch::Sender<String>,
 }
@@ -147,6 +151,8 @@ impl FakeNode {
             connections: AtomicUsize::new(0),
             in_flight_max: AtomicU32::new(1000),
             mute: AtomicBool::new(false),
+            #[cfg(feature = "server")]
+            keeper: Mutex::new(tree::Keeper::new(id)),
             goodbye: tokio::sync::watch::Sender::new(String::new()),
         });
         let task = tokio::spawn(connection::accept(listener, state.clone()));
