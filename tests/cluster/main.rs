@@ -16,6 +16,7 @@ mod wait;
 mod all_killed;
 mod bad_input;
 mod command_line;
+mod coordination;
 mod fallback;
 mod in_process;
 mod leases;
