@@ -41,8 +41,8 @@ mod active {
     }
 
     impl Mutant {
-        /// All of them.
-        pub const ALL: [Mutant; 11] = [
+        /// Those that lose or bring back data: a simulation of whole nodes finds them.
+        pub const OF_DATA: [Mutant; 8] = [
             Mutant::AnswerBeforeDurable,
             Mutant::CountWithoutStoring,
             Mutant::DropDot,
@@ -51,9 +51,6 @@ mod active {
             Mutant::ContinueAfterHandoff,
             Mutant::SendOnlyNewSibling,
             Mutant::RetryPut,
-            Mutant::LeaseFromReply,
-            Mutant::SessionExpiryByLocalClock,
-            Mutant::LearnerReadAsCurrent,
         ];
 
         /// Whether this one is switched on, on this thread: a simulation runs in one.

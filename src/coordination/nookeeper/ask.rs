@@ -49,6 +49,9 @@ impl Asker {
         let mut unanswered = Unanswered { maybe_done: false, cause: "no leader is known".into() };
         let deadline = Instant::now() + self.timing.call_timeout();
         let mut stop = self.stop.clone();
+        if let Err(fatal) = &self.raft.metrics().borrow().running_state {
+            return Err(Unanswered { cause: fatal.to_string(), ..unanswered });
+        }
         let answered = tokio::select! {
             biased;
             _ = stop.wait_for(|stop| *stop) => {

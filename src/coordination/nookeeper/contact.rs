@@ -48,7 +48,7 @@ impl Contact {
         let mut beats = tokio::time::interval(self.timing.heartbeat());
         beats.set_missed_tick_behavior(MissedTickBehavior::Delay);
         let patience = Duration::from_millis(self.timing.election_max_ms);
-        let (mut known, mut connected) = (None, true);
+        let (mut known, mut connected) = (None, false);
         loop {
             beats.tick().await;
             let (leader, term) = {
@@ -64,15 +64,16 @@ impl Contact {
             let hears = self.last().is_some_and(|ago| ago <= patience);
             if hears != connected {
                 connected = hears;
+                if !hears {
+                    log::warn!("this node hears no leader of the coordination service");
+                }
                 self.tell(hears);
             }
         }
     }
 
-    fn tell(&self, connected: bool) {
-        if !connected {
-            log::warn!("the coordination service has no leader that this node hears");
-        }
+    /// Tells the holders of all sessions.
+    pub fn tell(&self, connected: bool) {
         for session in self.replica.read(|state| Vec::from_iter(state.sessions())) {
             self.replica.set_connected(session, connected);
         }

@@ -177,7 +177,13 @@ mod tests {
     }
 
     /// Makes the steps until there is none, led by `leader`, while `dead` do not answer; answers them as text, and who votes.
-    fn steps(leader: u128, voters: &[u128], learners: &[u128], dead: &[u128], wish: &Roster) -> (Vec<String>, Vec<u128>) {
+    fn steps(
+        leader: u128,
+        voters: &[u128],
+        learners: &[u128],
+        dead: &[u128],
+        wish: &Roster,
+    ) -> (Vec<String>, Vec<u128>) {
         let mut voting: BTreeSet<RaftId> = voters.iter().copied().map(id).collect();
         let mut nodes: BTreeMap<RaftId, Endpoint> = voters.iter().chain(learners).map(|s| (id(*s), at(*s))).collect();
         let is_live = |id: RaftId| !dead.contains(&id.store.0);

@@ -74,8 +74,11 @@ pub enum FoundError {
         own: RaftId,
     },
     /// This replica takes no part any more.
-    #[error("the coordination service has failed here: {0}")]
-    Failed(#[from] openraft::error::Fatal<RaftId>),
+    #[error("the coordination service has failed here: {cause}")]
+    Failed {
+        /// Why.
+        cause: String,
+    },
 }
 
 fn list(voters: &BTreeMap<RaftId, Endpoint>) -> String {
@@ -149,7 +152,7 @@ impl Nookeeper {
     pub async fn found(&self, voters: BTreeMap<RaftId, Endpoint>) -> Result<(), FoundError> {
         match self.0.raft.initialize(voters.clone()).await {
             Ok(()) => Ok(()),
-            Err(RaftError::Fatal(fatal)) => Err(fatal.into()),
+            Err(RaftError::Fatal(fatal)) => Err(FoundError::Failed { cause: fatal.to_string() }),
             Err(RaftError::APIError(InitializeError::NotInMembers(_))) => {
                 Err(FoundError::NotAFounder { own: self.0.asker.own })
             }
@@ -241,6 +244,7 @@ impl Nookeeper {
     /// Ends the replica. Sessions that were opened here live on with the others until their timeout; calls fail.
     pub async fn stop(&self) {
         self.0.stop.send_replace(true);
+        self.0.contact.tell(false);
         if let Err(error) = self.0.raft.shutdown().await {
             log::error!("the coordination service did not end properly: {error}");
         }

@@ -65,8 +65,7 @@ impl Held {
     }
 
     async fn end(&self) -> Result<(), Error> {
-        let Answered { reply, maybe_repeated } =
-            self.act(Action::Close { session: self.id }).await.map_err(harmful)?;
+        let Answered { reply, maybe_repeated } = self.act(Action::Close { session: self.id }).await.map_err(harmful)?;
         match reply {
             // By the attempt whose answer was lost.
             Err(Refusal::SessionExpired { .. }) if maybe_repeated => Ok(()),

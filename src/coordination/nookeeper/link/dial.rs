@@ -120,8 +120,14 @@ impl Dialer {
     fn note(&self, refusal: &Refusal) {
         use Refusal::{Cloned, OtherCluster, Recovered, RolledBack};
         if matches!(refusal, RolledBack { .. } | Cloned { .. } | OtherCluster { .. } | Recovered { .. }) {
-            log::error!("{} refuses this store: {refusal}", self.to);
-            self.common.refused.send_replace(Some(refusal.clone()));
+            self.common.refused.send_if_modified(|known| {
+                let is_new = known.as_ref() != Some(refusal);
+                if is_new {
+                    log::error!("{} refuses this store: {refusal}", self.to);
+                    *known = Some(refusal.clone());
+                }
+                is_new
+            });
         }
     }
 }

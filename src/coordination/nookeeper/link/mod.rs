@@ -159,6 +159,7 @@ impl Links {
             link.go_to(&address);
             return link.clone();
         }
+        peers.links.retain(|_, link| !link.queue.is_closed());
         let link = self.begin(to, address);
         peers.links.insert(to, link.clone());
         link
