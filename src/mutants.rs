@@ -29,6 +29,8 @@ pub enum Mutant {
     SessionExpiryByLocalClock,
     /// A replica of the coordination service takes its own copy for current and does not ask the leader.
     LearnerReadAsCurrent,
+    /// A replica of the coordination service that lost its disk votes on under its old name.
+    WipedVoterVotesAgain,
 }
 
 #[cfg(feature = "mutants")]
@@ -42,7 +44,9 @@ mod active {
 
     impl Mutant {
         /// Those that lose or bring back data: a simulation of whole nodes finds them.
-        pub const OF_DATA: [Mutant; 8] = [
+        pub const DATA: [Mutant; 8] = [
+        /// Those of the data path.
+        pub const DATA: [Mutant; 8] = [
             Mutant::AnswerBeforeDurable,
             Mutant::CountWithoutStoring,
             Mutant::DropDot,
@@ -52,6 +56,10 @@ mod active {
             Mutant::SendOnlyNewSibling,
             Mutant::RetryPut,
         ];
+
+        /// Those of the coordination service.
+        pub const COORDINATION: [Mutant; 3] =
+            [Mutant::SessionExpiryByLocalClock, Mutant::LearnerReadAsCurrent, Mutant::WipedVoterVotesAgain];
 
         /// Whether this one is switched on, on this thread: a simulation runs in one.
         pub fn is_active(self) -> bool {

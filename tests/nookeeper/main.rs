@@ -11,10 +11,17 @@ mod linear;
 #[cfg(feature = "sim")]
 mod distant;
 #[cfg(feature = "sim")]
+mod lock;
+#[cfg(feature = "sim")]
 mod lying;
+#[cfg(feature = "sim")]
+#[path = "../support/numbers.rs"]
+mod numbers;
 #[cfg(feature = "sim")]
 mod recorded;
 #[cfg(feature = "sim")]
 mod recorder;
+#[cfg(feature = "sim")]
+mod sim;
 #[cfg(feature = "sim")]
 mod workload;

@@ -1,12 +1,13 @@
 //! Writes the history down, for all clients.
 
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard};
 use std::time::Duration;
 
 use bytes::Bytes;
 use kv::coordination::tree::SessionId;
 
 use crate::history::{Answer, Call, ClientId, History, Micros, OperationId, Replica, WatchNumber};
+use crate::lock::lock;
 
 /// Says how many microseconds the run is old; never less than before.
 pub type Clock = Box<dyn Fn() -> Micros + Send + Sync>;
@@ -80,7 +81,7 @@ impl Recorder {
     }
 
     fn state(&self) -> MutexGuard<'_, State> {
-        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+        lock(&self.state)
     }
 }
 

@@ -15,6 +15,9 @@ mod mutants;
 #[cfg(feature = "sim")]
 mod nemesis;
 #[cfg(feature = "sim")]
+#[path = "../support/numbers.rs"]
+mod numbers;
+#[cfg(feature = "sim")]
 mod recorder;
 #[cfg(feature = "sim")]
 mod run;

@@ -2,14 +2,11 @@
 //!
 //! `KV_SIM_SEEDS` says how many, `KV_SIM_SEED` which one alone; `KV_SIM_TRACE=1` then prints its history.
 
+use crate::numbers::number;
 use crate::run::{Plan, Report, run};
 
 /// Seeds in the short form.
 const FEW: u64 = 8;
-
-fn number(variable: &str) -> Option<u64> {
-    std::env::var(variable).ok().map(|text| text.parse().unwrap_or_else(|_| panic!("{variable}={text} is no number")))
-}
 
 fn replay(seed: u64) -> String {
     format!(

@@ -5,7 +5,7 @@
 
 mod session;
 
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use kv::coordination::api::{self, Error, Service, Session};
@@ -15,6 +15,7 @@ use rand::rngs::StdRng;
 use rand::{Rng, SeedableRng};
 use tokio::time::{Instant, sleep};
 
+use crate::lock::lock;
 use session::DistantSession;
 
 /// The longest that a call takes one way.
@@ -135,8 +136,4 @@ fn lost() -> Error {
 
 fn unknown() -> Error {
     Error::OutcomeUnknown { cause: "lost on the way back".into() }
-}
-
-fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
-    mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }

@@ -12,7 +12,8 @@ use kv::coordination::watch::Watched;
 use tokio::sync::watch;
 use tokio::time::sleep;
 
-use super::{Lie, Shared, lock, lost, unknown};
+use super::{Lie, Shared, lost, unknown};
+use crate::lock::lock;
 
 /// After that a write that was given up should be long over.
 const LATE: Duration = Duration::from_secs(2);
