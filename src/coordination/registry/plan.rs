@@ -23,7 +23,7 @@ pub(super) enum Plan {
 pub(super) struct Refused {
     pub error: Error,
     /// What operators are told of it, about which store.
-    pub alarm: Option<(StoreId, Alarm)>,
+    pub alarm: Option<(StoreId, Box<Alarm>)>,
 }
 
 impl From<Error> for Refused {
@@ -148,7 +148,7 @@ fn check_start(
         (Err(verdict @ Verdict::Replaced { .. }), _) => (verdict, AlarmKind::Replaced),
         (Err(verdict), _) => (verdict, AlarmKind::RolledBack),
     };
-    Err(Refused { error: verdict.into(), alarm: Some((store, alarm(kind))) })
+    Err(Refused { error: verdict.into(), alarm: Some((store, alarm(kind).into())) })
 }
 
 /// Refuses to take the place of another process that may still run. Of its own store's earlier starts none runs any more if it

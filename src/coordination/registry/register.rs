@@ -74,7 +74,7 @@ pub async fn register(session: &dyn Session, joiner: &Joiner, now_ms: u64) -> Re
             }
             Err(Refused { error, alarm }) => {
                 if let Some((store, alarm)) = alarm {
-                    alarms::raise(session, store, alarm).await?;
+                    alarms::raise(session, store, *alarm).await?;
                 }
                 return Err(error);
             }

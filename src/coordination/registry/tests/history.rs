@@ -133,9 +133,9 @@ impl World {
 
     /// Registers the starts of some machines at once.
     async fn start(&mut self, step: usize, starting: &[(usize, bool)]) {
-        let expected = match starting {
-            [(i, _)] => self.must_succeed(*i),
-            _ => false,
+        let (must_succeed, must_fail) = match starting {
+            [(i, _)] => (self.must_succeed(*i), self.is_held_by_another(*i)),
+            _ => (false, false),
         };
         let mut tasks = vec![];
         for (i, crash) in starting {
@@ -153,9 +153,12 @@ impl World {
         for (i, crash, task) in tasks {
             let (joiner, session, admitted) = task.await.unwrap();
             match admitted {
-                Ok(admitted) => self.admitted(step, i, crash, &joiner, session, admitted),
+                Ok(admitted) => {
+                    assert!(!must_fail, "{joiner:?} took the place of another that is alive");
+                    self.admitted(step, i, crash, &joiner, session, admitted);
+                }
                 Err(error) => {
-                    assert!(!expected, "{joiner:?} had to be admitted: {error}");
+                    assert!(!must_succeed, "{joiner:?} had to be admitted: {error}");
                     session.close().await.unwrap();
                 }
             }
@@ -190,19 +193,26 @@ impl World {
         let (Some(view), Some(node)) = (&self.last, node) else { return false };
         let nobody =
             self.ghosts.is_empty() && self.machines.iter().all(|m| m.running.is_none() || m.node != Some(*node));
-        let is_own = |admission: &&Admission| [admission.token, admission.start.store].contains(&disk.store);
-        let last = self.admissions.iter().rev().find(is_own);
+        let adopted = self.admissions.iter().find(|admission| admission.fresh && admission.token == disk.store);
+        let store = adopted.map_or(disk.store, |admission| admission.start.store);
+        let starts = self.admissions.iter().map(|admission| admission.start).filter(|start| start.store == store);
+        let last = starts.max_by_key(|start| start.number);
         let in_place = match last {
-            Some(last) => {
-                last.start.number < disk.starts
-                    && view.present(*node).is_some_and(|member| member.store == last.start.store)
-            }
+            Some(last) => last.number < disk.starts && view.present(*node).is_some_and(|member| member.store == store),
             None => {
                 let address = &self.machines[i].address;
                 !view.ring.members.iter().any(|m| m.is_present() && m.node != *node && m.address == *address)
             }
         };
         nobody && in_place
+    }
+
+    /// Whether another machine runs that has the place of this one's node.
+    fn is_held_by_another(&self, i: usize) -> bool {
+        let (Some(view), Some(node)) = (&self.last, self.machines[i].node) else { return false };
+        let holder = view.live.get(&node).map(Live::start);
+        let mut running = self.machines.iter().filter_map(|machine| machine.running.as_ref());
+        running.any(|(_, start)| Some(*start) == holder)
     }
 
     /// What must hold after each step.
