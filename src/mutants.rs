@@ -45,8 +45,6 @@ mod active {
     impl Mutant {
         /// Those that lose or bring back data: a simulation of whole nodes finds them.
         pub const DATA: [Mutant; 8] = [
-        /// Those of the data path.
-        pub const DATA: [Mutant; 8] = [
             Mutant::AnswerBeforeDurable,
             Mutant::CountWithoutStoring,
             Mutant::DropDot,
@@ -57,7 +55,7 @@ mod active {
             Mutant::RetryPut,
         ];
 
-        /// Those of the coordination service.
+        /// Those of the coordination service: a simulation of it alone finds them.
         pub const COORDINATION: [Mutant; 3] =
             [Mutant::SessionExpiryByLocalClock, Mutant::LearnerReadAsCurrent, Mutant::WipedVoterVotesAgain];
 
