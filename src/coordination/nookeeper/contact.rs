@@ -30,6 +30,11 @@ impl Contact {
         self.heard.send_replace(Some(Instant::now()));
     }
 
+    /// When a leader was last heard; changes each time.
+    pub fn heard(&self) -> watch::Receiver<Option<Instant>> {
+        self.heard.subscribe()
+    }
+
     /// How long ago this replica heard the present leader; of a leader, how long ago a majority heard it. `None` if there is
     /// none, or it was not heard yet.
     pub fn last(&self) -> Option<Duration> {

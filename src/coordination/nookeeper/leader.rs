@@ -92,7 +92,7 @@ impl Leader {
                 (metrics.current_leader, metrics.vote.leader_id().term)
             };
             if mutant!(SessionExpiryByLocalClock) {
-                self.replica.expire_by_own_clock(term, self.now_ms());
+                self.replica.expire_by_own_clock(self.now_ms());
             } else if leader == Some(self.own) && self.replica.read(|state| state.is_expiry_due(term, self.now_ms())) {
                 // Nobody waits for it, and if it failed it is due again.
                 self.answer(Ask::Act(Action::Expire)).await;

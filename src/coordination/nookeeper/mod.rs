@@ -30,6 +30,7 @@
 
 mod ask;
 mod contact;
+mod elections;
 mod leader;
 mod link;
 mod network;

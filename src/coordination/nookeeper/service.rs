@@ -6,6 +6,8 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use openraft::error::{InitializeError, RaftError};
+use rand::SeedableRng;
+use rand::rngs::StdRng;
 use tokio::runtime::Handle;
 use tokio::sync::watch;
 
@@ -20,7 +22,7 @@ use super::status::{SessionStatus, Status};
 use super::store::{self, OpenError};
 use super::timing::Timing;
 use super::types::{Endpoint, RaftId, Roster, Types};
-use super::{Judge, roster};
+use super::{Judge, elections, roster};
 use crate::coordination::api::{self, Service, Session};
 use crate::coordination::state::State;
 use crate::wire::handshake::{Keeper, Refusal};
@@ -38,7 +40,8 @@ pub struct Parts {
     pub database: redb::Database,
     /// Its pace.
     pub timing: Timing,
-    /// Of the pauses before it dials again.
+    /// Of its chance: when it asks to be elected, and how long it pauses before it dials again. Different for each replica,
+    /// and at each start.
     pub seed: u64,
     /// Judges who answers a dial.
     pub judge: Judge,
@@ -134,7 +137,8 @@ impl Nookeeper {
         let (raft_too, stop_too) = (raft.clone(), stopped.clone());
         let asker = Arc::new(Asker { own, raft: raft_too, replica, leader, links, timing, stop: stop_too });
         let wish = watch::channel(None).0;
-        runtime.spawn(housekeeping(asker.clone(), contact.clone(), wish.subscribe(), stopped));
+        let rng = StdRng::seed_from_u64(seed);
+        runtime.spawn(housekeeping(asker.clone(), contact.clone(), wish.subscribe(), rng, stopped));
         Ok(Nookeeper(Arc::new(Inner { endpoint, raft, asker, contact, wish, refused, stop, runtime })))
     }
 
@@ -300,12 +304,14 @@ async fn housekeeping(
     asker: Arc<Asker>,
     contact: Arc<Contact>,
     wish: watch::Receiver<Option<Roster>>,
+    rng: StdRng,
     mut stop: watch::Receiver<bool>,
 ) {
     tokio::select! {
         biased;
         _ = stop.wait_for(|stop| *stop) => (),
         () = contact.watch() => (),
+        () = elections::stand(asker.own, &asker.raft, &contact, &asker.timing, rng) => (),
         () = asker.leader.end_sessions() => (),
         () = roster::follow(asker.own, &asker.raft, &asker.links, wish, &asker.timing) => (),
     }

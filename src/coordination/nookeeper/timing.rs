@@ -57,8 +57,11 @@ impl Timing {
         openraft::Config {
             cluster_name: "nookeeper".into(),
             heartbeat_interval: self.heartbeat_ms,
-            election_timeout_min: self.election_min_ms,
-            election_timeout_max: self.election_max_ms,
+            // Its timer is off ([`elections`](super::elections)). What is left of these two: how long an answer to a candidate
+            // may take, and how long a voter that has heard a leader elects no other.
+            enable_elect: false,
+            election_timeout_min: self.election_min_ms.saturating_sub(1),
+            election_timeout_max: self.election_min_ms,
             // For each piece: the last one is answered when the whole tree was replaced and stored.
             install_snapshot_timeout: self.call_timeout_ms,
             snapshot_max_chunk_size: SNAPSHOT_PIECE_BYTES,

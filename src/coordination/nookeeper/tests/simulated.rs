@@ -47,7 +47,8 @@ pub fn simulate<T: 'static>(seed: u64, timing: Timing, body: impl AsyncFnOnce(Ve
     let nodes: Rc<RefCell<BTreeMap<u128, Nookeeper>>> = Rc::default();
     for store in 1..=3 {
         let (nodes, timing) = (nodes.clone(), timing.clone());
-        sim.host(host(store), move || serve(store, timing.clone(), nodes.clone()));
+        let chance = seed << 8 | store as u64;
+        sim.host(host(store), move || serve(store, chance, timing.clone(), nodes.clone()));
     }
     let result = Rc::new(RefCell::new(None));
     let come = result.clone();
@@ -64,7 +65,12 @@ pub fn simulate<T: 'static>(seed: u64, timing: Timing, body: impl AsyncFnOnce(Ve
     result.take().expect("it ran to its end")
 }
 
-async fn serve(store: u128, timing: Timing, nodes: Rc<RefCell<BTreeMap<u128, Nookeeper>>>) -> turmoil::Result {
+async fn serve(
+    store: u128,
+    seed: u64,
+    timing: Timing,
+    nodes: Rc<RefCell<BTreeMap<u128, Nookeeper>>>,
+) -> turmoil::Result {
     let listener = Listener::bind(&format!("0.0.0.0:{PORT}")).await?;
     let database = redb::Database::builder().create_with_backend(redb::backends::InMemoryBackend::new())?;
     let service = Nookeeper::start(Parts {
@@ -73,7 +79,7 @@ async fn serve(store: u128, timing: Timing, nodes: Rc<RefCell<BTreeMap<u128, Noo
         keeper: keeper(id(store)),
         database,
         timing,
-        seed: store as u64,
+        seed,
         judge: Arc::new(|_| Ok(())),
     })
     .await?;
