@@ -5,10 +5,12 @@ use std::sync::Arc;
 
 use arc_swap::ArcSwapOption;
 
+use super::SharedSession;
+use super::api::SessionState;
 use super::nookeeper::types::{Endpoint, RaftId};
 use super::nookeeper::{Nookeeper, SessionStatus};
 use crate::wire::report::{
-    KeeperRole, NookeeperReport, ParticipantReport, SESSIONS_SHOWN_MAX, ServiceReport, SessionReport,
+    KeeperRole, NookeeperReport, ParticipantReport, SESSIONS_SHOWN_MAX, ServiceReport, SessionReport, ZooKeeperReport,
 };
 
 /// A provider that can say how it is. Each fills its own variant of the report.
@@ -61,4 +63,53 @@ fn participants(of: &BTreeMap<RaftId, Endpoint>) -> Vec<ParticipantReport> {
         address: endpoint.address.clone(),
     };
     of.iter().map(participant).collect()
+}
+
+/// A ZooKeeper, as far as the node that uses it knows: its servers, and the node's own session.
+pub struct ZooKeeperStatus {
+    /// The servers of the configuration, `host:port`.
+    pub servers: Vec<String>,
+    /// Where the node's session is published.
+    pub session: SharedSession,
+}
+
+impl Status for ZooKeeperStatus {
+    fn report(&self) -> ServiceReport {
+        let session = self.session.load_full();
+        let state = match session.as_ref().map(|session| *session.state().borrow()) {
+            None => "no session",
+            Some(SessionState::Connected) => "connected",
+            Some(SessionState::Suspended) => "no server answers",
+            Some(SessionState::Expired) => "the session has ended",
+        };
+        let session = session.map(|session| SessionReport {
+            session: session.id().0,
+            timeout_ms: u64::try_from(session.timeout().as_millis()).unwrap_or(u64::MAX),
+            silent_ms: None,
+        });
+        ServiceReport::ZooKeeper(ZooKeeperReport { servers: self.servers.clone(), state: state.into(), session })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::coordination::api::Service;
+    use crate::coordination::local::Local;
+    use std::time::Duration;
+
+    #[tokio::test]
+    async fn a_zookeeper_is_known_by_the_session() {
+        let (service, shared) = (Local::new(), SharedSession::default());
+        let status = ZooKeeperStatus { servers: vec!["zk:2181".into()], session: shared.clone() };
+        let told = || match status.report() {
+            ServiceReport::ZooKeeper(report) => (report.state, report.session.map(|session| session.timeout_ms)),
+            other => panic!("{other:?}"),
+        };
+        assert_eq!(told(), ("no session".into(), None));
+        shared.store(Some(Arc::new(service.open(Duration::from_secs(1)).await.unwrap())));
+        assert_eq!(told(), ("connected".into(), Some(1_000)));
+        service.tick(2_000);
+        assert_eq!(told(), ("the session has ended".into(), Some(1_000)));
+    }
 }

@@ -147,10 +147,8 @@ fn urgent(report: &ClusterReport) -> Vec<Finding> {
             }
             findings.extend(service.trouble.clone().map(|reason| Finding::ServiceTrouble { reason }));
         }
-        Some(ServiceReport::ZooKeeper(service)) => {
-            findings.extend(service.trouble.clone().map(|reason| Finding::ServiceTrouble { reason }));
-        }
-        None => {}
+        // Its own operators see more of it.
+        Some(ServiceReport::ZooKeeper(_)) | None => {}
     }
     findings
 }

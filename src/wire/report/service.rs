@@ -18,14 +18,6 @@ pub enum ServiceReport {
 }
 
 impl ServiceReport {
-    /// The newest revision of the tree that the node knows.
-    pub fn revision(&self) -> u64 {
-        match self {
-            ServiceReport::Nookeeper(report) => report.revision,
-            ServiceReport::ZooKeeper(report) => report.revision,
-        }
-    }
-
     /// The sessions that the node knows of.
     pub fn sessions(&self) -> &[SessionReport] {
         match self {
@@ -112,17 +104,13 @@ impl SessionReport {
     }
 }
 
-/// A ZooKeeper, as its client sees it.
+/// A ZooKeeper, as far as one of its clients knows.
 #[derive(Clone, PartialEq, Eq, Debug, Default, Serialize, Deserialize)]
 pub struct ZooKeeperReport {
     /// The servers of the configuration, `host:port`.
     pub servers: Vec<String>,
-    /// The state of the connection, in one word.
+    /// How the asked node's session is, in a few words.
     pub state: String,
-    /// The newest revision seen, ZooKeeper's zxid.
-    pub revision: u64,
     /// The asked node's own session; ZooKeeper shows no others.
     pub session: Option<SessionReport>,
-    /// Why it does not work, if so.
-    pub trouble: Option<String>,
 }

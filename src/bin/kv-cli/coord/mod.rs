@@ -3,6 +3,7 @@
 //! Any node carries the commands out with its own session, whoever provides the service.
 
 mod change;
+mod changes;
 mod create;
 mod data;
 mod look;

@@ -94,11 +94,7 @@ fn print_nookeeper(node: NodeId, report: &NookeeperReport, output: &mut Output) 
 fn print_zookeeper(node: NodeId, report: &ZooKeeperReport, output: &mut Output) {
     output.line(format_args!("node {node} uses ZooKeeper at {}", list(&report.servers)));
     output.line(format_args!("state     {}", report.state));
-    output.line(format_args!("revision  {}", report.revision));
     print_sessions(report.session.as_slice(), report.session.iter().len() as u64, output);
-    if let Some(trouble) = &report.trouble {
-        output.line(format_args!("\ntrouble: {trouble}"));
-    }
 }
 
 fn print_sessions(sessions: &[SessionReport], open: u64, output: &mut Output) {
@@ -148,11 +144,11 @@ fn cells(service: &ServiceReport) -> Vec<String> {
             format!("ZooKeeper: {}", report.state),
             dash(),
             dash(),
-            report.revision.to_string(),
+            dash(),
             dash(),
             dash(),
             report.session.as_ref().map_or_else(dash, |own| session(own.session)),
-            report.trouble.clone().unwrap_or_else(dash),
+            dash(),
         ],
     }
 }
