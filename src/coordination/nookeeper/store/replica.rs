@@ -135,9 +135,10 @@ impl Replica {
 
     /// What no replica may do, [`Mutant::SessionExpiryByLocalClock`](crate::mutants::Mutant::SessionExpiryByLocalClock):
     /// ends sessions without the log, by a clock of its own.
-    pub(in crate::coordination::nookeeper) fn expire_by_own_clock(&self, term: u64, now_ms: u64) {
+    pub(in crate::coordination::nookeeper) fn expire_by_own_clock(&self, now_ms: u64) {
         let mut shared = self.shared();
         let Shared { point, watchers } = &mut *shared;
+        let term = point.applied.map_or(0, |id| id.leader_id.term);
         watchers.tell(&point.state.apply(term, Command { now_ms, action: Action::Expire }));
     }
 
