@@ -8,7 +8,7 @@ use arc_swap::ArcSwapOption;
 use super::SharedSession;
 use super::api::SessionState;
 use super::nookeeper::types::{Endpoint, RaftId};
-use super::nookeeper::{Nookeeper, SessionStatus};
+use super::nookeeper::{self, Nookeeper, SessionStatus};
 use crate::wire::report::{
     KeeperRole, NookeeperReport, ParticipantReport, SESSIONS_SHOWN_MAX, ServiceReport, SessionReport, ZooKeeperReport,
 };
@@ -24,7 +24,12 @@ pub type SharedStatus = Arc<ArcSwapOption<Box<dyn Status>>>;
 
 impl Status for Nookeeper {
     fn report(&self) -> ServiceReport {
-        let status = self.status();
+        ServiceReport::Nookeeper(self.status().into())
+    }
+}
+
+impl From<nookeeper::Status> for NookeeperReport {
+    fn from(status: nookeeper::Status) -> NookeeperReport {
         let role = match status.leader {
             _ if status.failed.is_some() => KeeperRole::Stopped,
             Some(leader) if leader == status.own => KeeperRole::Leader,
@@ -38,7 +43,7 @@ impl Status for Nookeeper {
             timeout_ms: session.timeout_ms,
             silent_ms: Some(session.silent_ms),
         };
-        ServiceReport::Nookeeper(NookeeperReport {
+        NookeeperReport {
             role,
             leader: leader.map(Endpoint::node),
             leader_heard_ms: status.leader_heard_ms,
@@ -52,7 +57,7 @@ impl Status for Nookeeper {
             sessions: status.sessions.iter().take(SESSIONS_SHOWN_MAX).map(session).collect(),
             sessions_open: status.sessions.len() as u64,
             trouble: status.failed,
-        })
+        }
     }
 }
 
@@ -96,7 +101,43 @@ mod tests {
     use super::*;
     use crate::coordination::api::Service;
     use crate::coordination::local::Local;
+    use crate::coordination::tree::{Revision, SessionId};
+    use crate::core::id::{NodeId, StoreId};
     use std::time::Duration;
+
+    #[test]
+    fn a_replica_is_what_raft_makes_of_it() {
+        let id = |store| RaftId { generation: 0, store: StoreId(store) };
+        let at = |node: u32| Endpoint { node, address: format!("host{node}:1") };
+        let status = nookeeper::Status {
+            own: id(1),
+            endpoint: at(1),
+            failed: None,
+            leader: Some(id(2)),
+            term: 4,
+            leader_heard_ms: Some(10),
+            voters: BTreeMap::from([(id(1), at(11)), (id(2), at(12))]),
+            learners: BTreeMap::from([(id(3), at(13))]),
+            last_log_index: Some(9),
+            applied_index: Some(8),
+            snapshot_index: None,
+            revision: Revision(7),
+            sessions: vec![SessionStatus { id: SessionId(5), timeout_ms: 1_000, silent_ms: 250 }],
+        };
+        let role = |own, leader: Option<RaftId>, failed: Option<&str>| {
+            let failed = failed.map(String::from);
+            NookeeperReport::from(nookeeper::Status { own, leader, failed, ..status.clone() }).role
+        };
+        assert_eq!(role(id(1), Some(id(2)), None), KeeperRole::Follower);
+        assert_eq!(role(id(2), Some(id(2)), None), KeeperRole::Leader);
+        assert_eq!(role(id(1), None, None), KeeperRole::Candidate);
+        assert_eq!(role(id(3), None, None), KeeperRole::Learner);
+        assert_eq!(role(id(2), Some(id(2)), Some("the disk failed")), KeeperRole::Stopped);
+        let report = NookeeperReport::from(status);
+        assert_eq!((report.leader, report.revision, report.applied, report.last_log), (Some(NodeId(12)), 7, 8, 9));
+        assert_eq!(report.learners[0].node, NodeId(13));
+        assert_eq!(report.sessions[0].left_ms(), Some(750));
+    }
 
     #[tokio::test]
     async fn a_zookeeper_is_known_by_the_session() {
