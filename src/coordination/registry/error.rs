@@ -3,6 +3,7 @@
 use crate::coordination::api;
 use crate::coordination::tree::Path;
 use crate::core::id::{ClusterId, NodeId, StoreId};
+use crate::wire::handshake;
 
 /// Why there is no answer.
 #[derive(Clone, PartialEq, Eq, Debug, thiserror::Error)]
@@ -18,7 +19,7 @@ pub enum Error {
         /// What is wrong with it.
         detail: String,
     },
-    /// There is no cluster in the service yet. It is founded once, by `kv-server bootstrap` or its like.
+    /// There is no cluster in the service yet. It is founded once, by an explicit bootstrap.
     #[error("there is no cluster yet; it has to be founded first")]
     NotFounded,
     /// The service keeps another cluster. The two never mix.
@@ -129,4 +130,16 @@ pub enum Verdict {
         /// The service's.
         id: ClusterId,
     },
+}
+
+/// What a caller is told whose greeting was judged so.
+impl From<Verdict> for handshake::Refusal {
+    fn from(verdict: Verdict) -> handshake::Refusal {
+        match verdict {
+            Verdict::RolledBack { store, seen, .. } => handshake::Refusal::RolledBack { store, seen },
+            Verdict::Cloned { store, address } => handshake::Refusal::Cloned { store, address },
+            Verdict::Replaced { store, .. } | Verdict::Unknown { store } => handshake::Refusal::NotAMember { store },
+            Verdict::OtherCluster { id, .. } => handshake::Refusal::OtherCluster { id },
+        }
+    }
 }

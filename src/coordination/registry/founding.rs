@@ -31,7 +31,8 @@ pub struct Founding {
     pub partitions: u32,
     /// Owners of each partition.
     pub replication: u8,
-    /// The first members, with the stores of those that are known. The others' ids are drawn now.
+    /// The first members, with the stores of those that are known: these are members from the beginning. The others' ids are drawn
+    /// now, and reserved.
     pub nodes: Vec<(NodeEntry, Option<StoreId>)>,
     /// The nodes whose stores vote in the embedded service.
     pub voters: Vec<NodeId>,
@@ -117,18 +118,18 @@ fn records(founding: &Founding, now_ms: u64, draw: &mut (dyn FnMut() -> StoreId 
     let persistent = CreateMode::Persistent;
     let ring = RingRecord { epoch: FIRST, members, rest: Rest::new() };
     let mut changes = vec![access::create(paths::path(paths::CLUSTER)?, &cluster, persistent)?];
-    for RingMember { store, node, .. } in &ring.members {
-        let reserved = StoreRecord {
+    for (RingMember { store, node, .. }, (_, known)) in ring.members.iter().zip(&founding.nodes) {
+        let record = StoreRecord {
             node: *node,
             start: 0,
             nonce: 0,
-            state: StoreState::Reserved,
+            state: if known.is_some() { StoreState::Member } else { StoreState::Reserved },
             claimed_by: None,
             replaced_by: None,
             since_ms: now_ms,
             rest: Rest::new(),
         };
-        changes.push(access::create(paths::store(*store)?, &reserved, persistent)?);
+        changes.push(access::create(paths::store(*store)?, &record, persistent)?);
     }
     let mut buckets = founding.buckets.clone();
     buckets.entry(DEFAULT_BUCKET.into()).or_default();

@@ -15,7 +15,8 @@
 //! # A cluster, from its founding
 //!
 //! 1. *Founding.* One node [`found`]s the cluster: in one write the tree gets the cluster's id and the ring. The ring must be whole
-//!    at once, but the other nodes may not have come yet: their stores' ids are drawn and *reserved*.
+//!    at once. Stores that the founder knows are members from the beginning; for nodes that have not come yet ids are drawn and
+//!    *reserved*. Nobody has such a store, so none takes part in a majority ([`View::roster`]).
 //! 2. *Coming.* Each node [`register`]s its store and its start. A store that belongs to no cluster yet adopts the id that is
 //!    reserved for its node. If none is, it joins as a *guest*: a member that owns nothing and stands in for others.
 //! 3. *Starting again.* The number of starts rises. Who shows an older start than the one registered is a store that was

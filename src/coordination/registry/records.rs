@@ -127,7 +127,7 @@ pub struct StoreRecord {
 pub enum StoreState {
     /// Its id was drawn by the founder for a node that has not come yet.
     Reserved,
-    /// A node serves it.
+    /// A node serves it. One that the founder named may not have registered a start yet.
     Member,
     /// Its node came with another store.
     Replaced,

@@ -1,6 +1,6 @@
 //! All that the registry knows, at one moment.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 
 use crate::coordination::Membership;
 use crate::coordination::api::Session;
@@ -12,7 +12,7 @@ use crate::core::id::{NodeId, Start, StoreId};
 use super::access::{self, Attempts, Record};
 use super::error::Error;
 use super::paths;
-use super::records::{Alarm, BucketRecord, ClusterRecord, Live, RingMember, RingRecord, StoreRecord};
+use super::records::{Alarm, BucketRecord, ClusterRecord, Live, RingMember, RingRecord, StoreRecord, StoreState};
 
 /// The registry as it was read.
 ///
@@ -109,14 +109,16 @@ impl View {
     }
 
     /// Who should take part in the embedded service: all stores that are served, and as voters those of the voting
-    /// nodes. So a voter that lost its store votes on under its new one, once that is registered.
+    /// nodes. So a voter that lost its store votes on under its new one, once that is registered; and a store that is merely
+    /// reserved, which nobody has, never counts in a majority.
     pub fn roster(&self) -> Roster {
-        let present = || self.ring.members.iter().filter(|member| member.is_present());
+        let has_come = |store| self.stores.get(&store).is_some_and(|record| record.state == StoreState::Member);
+        let served = || self.ring.members.iter().filter(|member| member.is_present() && has_come(member.store));
         let endpoint = |member: &RingMember| Endpoint { node: member.node.0, address: member.address.clone() };
         let votes = |member: &&RingMember| self.cluster.voters.contains(&member.node);
         Roster {
-            members: present().map(|member| (member.store, endpoint(member))).collect(),
-            voters: present().filter(votes).map(|member| member.store).collect::<BTreeSet<_>>(),
+            members: served().map(|member| (member.store, endpoint(member))).collect(),
+            voters: served().filter(votes).map(|member| member.store).collect(),
         }
     }
 
