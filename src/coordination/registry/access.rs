@@ -80,7 +80,8 @@ pub(super) async fn write(session: &dyn Session, changes: Vec<Change>) -> Result
         )) => Ok(Written::ReadAgain),
         Err(api::Error::OutcomeUnknown { cause }) => {
             log::debug!("a write of the registry is looked for: {cause}");
-            session.sync().await?;
+            // Whatever keeps it from being looked for, it may have happened.
+            session.sync().await.map_err(|_| api::Error::OutcomeUnknown { cause })?;
             Ok(Written::ReadAgain)
         }
         Err(error) => Err(error.into()),
