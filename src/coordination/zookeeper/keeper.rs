@@ -5,13 +5,14 @@ use std::time::Duration;
 
 use tokio::sync::{mpsc, watch};
 
-use super::link::{Close, Link, Phase};
+use super::link::{Close, Link, Phase, patience};
 use super::{Ensemble, request, zk};
-use crate::coordination::api::Error;
+use crate::coordination::api::{Error, SessionState};
 
 /// How often closing is tried when another connection of the session gets in between.
 const CLOSE_ATTEMPTS: usize = 3;
 
+/// Keeps one session until it has ended or nobody holds it.
 pub(super) struct Keeper {
     ensemble: Arc<Ensemble>,
     session: zk::SessionInfo,
@@ -19,7 +20,7 @@ pub(super) struct Keeper {
     /// The client and its news; `None` while the library has none that lives.
     client: Option<(zk::Client, zk::StateWatcher)>,
     phase: watch::Sender<Phase>,
-    state: watch::Sender<crate::coordination::api::SessionState>,
+    state: watch::Sender<SessionState>,
 }
 
 impl Keeper {
@@ -90,7 +91,7 @@ impl Keeper {
             Err(zk::Error::SessionExpired) => return self.say(Phase::Ended),
             Err(error) => log::debug!("session {} is not taken up: {}", self.session.id(), self.ensemble.cause(&error)),
         }
-        tokio::time::sleep(self.timeout / 20).await;
+        tokio::time::sleep(patience(self.timeout) / 8).await;
     }
 
     async fn connect(&self, detached: bool) -> Result<zk::Client, zk::Error> {
@@ -116,7 +117,7 @@ impl Keeper {
         if let Some((client, states)) = self.client.take() {
             // It would take the session back. Calls that are under way hold it a little longer.
             drop(client);
-            let _ = tokio::time::timeout(self.timeout / 3, end(states)).await;
+            let _ = tokio::time::timeout(patience(self.timeout), end(states)).await;
         }
         let mut asked = false;
         for _ in 0..CLOSE_ATTEMPTS {

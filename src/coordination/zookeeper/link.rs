@@ -9,6 +9,9 @@ use tokio::sync::{mpsc, oneshot, watch};
 use super::{Ensemble, zk};
 use crate::coordination::api::{Error, SessionState};
 
+/// Longest wait for a connection, of sessions with long timeouts.
+const PATIENCE_MAX: Duration = Duration::from_secs(10);
+
 /// Asks the keeper to end the session, and takes its answer.
 pub(super) type Close = oneshot::Sender<Result<(), Error>>;
 
@@ -55,7 +58,7 @@ pub(super) struct Link {
 impl Link {
     /// How long a call waits for a connection before it fails.
     pub(super) fn patience(&self) -> Duration {
-        self.timeout / 3
+        patience(self.timeout)
     }
 
     /// The client of the present connection, or of the next one.
@@ -67,6 +70,11 @@ impl Link {
             }
         }
     }
+}
+
+/// How long is waited for a connection of a session with this timeout.
+pub(super) fn patience(timeout: Duration) -> Duration {
+    (timeout / 3).min(PATIENCE_MAX)
 }
 
 /// The client of the present connection, or of the next one; `None` if there will be none.
