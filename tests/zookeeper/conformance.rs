@@ -34,7 +34,9 @@ impl Harness for Shared {
     fn kill(&self, session: Box<dyn Session>) -> Killed<'_> {
         let id = session.id();
         drop(session);
-        Box::pin(self.server.until_ended(id))
+        Box::pin(async move {
+            self.server.until_ended(id).await;
+        })
     }
 }
 
