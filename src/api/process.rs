@@ -1,20 +1,23 @@
-//! A node as a program: storage on disk, real arbiters, signals.
+//! A node as a program: a home on disk, real arbiters, signals.
+//!
+//! A node may learn that it cannot go on as it is: its store was rolled back, or the coordination service was recovered by
+//! force while it was away. Then it stops in order, its home is made ready, and it begins again in the same process.
 
-use std::sync::Arc;
+use std::io;
+use std::sync::{Arc, Mutex};
 
 use actix_rt::System;
+use rand::{Rng, TryRngCore};
 use tokio::signal::unix::{SignalKind, signal};
 
 use super::server::{ServeError, Server};
 use crate::config::{Config, EngineKind};
-use crate::coordination::StaticList;
-use crate::core::id::{ClusterId, Start, StoreId};
+use crate::core::id::{NodeId, StoreId};
+use crate::node::bootstrap::{Ending, SharedHome};
 use crate::node::env::Env;
-use crate::node::lease::Lease;
-use crate::node::{StartError, Store};
+use crate::storage::home::Home;
 use crate::storage::home::disk::DiskHome;
 use crate::storage::home::memory::MemoryDirectory;
-use crate::storage::home::{Home, Joined};
 use crate::storage::{self, StorageError};
 
 /// Why the program ended.
@@ -28,94 +31,120 @@ pub enum RunError {
     Serve(#[from] ServeError),
     /// Signals cannot be heard.
     #[error("cannot listen to signals: {0}")]
-    Signals(#[from] std::io::Error),
+    Signals(#[from] io::Error),
+    /// The node cannot go on, and cannot help itself.
+    #[error(transparent)]
+    Ended(#[from] Ending),
 }
 
 /// Runs a node until SIGTERM or SIGINT.
 pub fn run(config: Config) -> Result<(), RunError> {
-    run_until(config, |_| (), async {
-        let (mut terminate, mut interrupt) = (signal(SignalKind::terminate())?, signal(SignalKind::interrupt())?);
-        let name = tokio::select! {
-            biased;
-            _ = terminate.recv() => "SIGTERM",
-            _ = interrupt.recv() => "SIGINT",
-        };
-        log::info!("{name}: stopping");
-        Ok(())
-    })
+    run_until(
+        config,
+        |_| (),
+        || async {
+            let (mut terminate, mut interrupt) = (signal(SignalKind::terminate())?, signal(SignalKind::interrupt())?);
+            let name = tokio::select! {
+                biased;
+                _ = terminate.recv() => "SIGTERM",
+                _ = interrupt.recv() => "SIGINT",
+            };
+            log::info!("{name}: stopping");
+            Ok(())
+        },
+    )
 }
 
-/// Runs a node until `stop`, telling `started` when its door is open. Blocks.
-pub fn run_until(
+/// Runs a node until `stop`, telling `started` when it serves. Blocks. Both may be called again, if the node begins again.
+pub fn run_until<F: Future<Output = io::Result<()>>>(
     config: Config,
-    started: impl FnOnce(&Server),
-    stop: impl Future<Output = std::io::Result<()>>,
+    mut started: impl FnMut(&Server),
+    mut stop: impl FnMut() -> F,
 ) -> Result<(), RunError> {
-    let mut home = open(&config)?;
-    let store = store_of(home.as_mut())?;
-    let result = System::new().block_on(async {
-        let cores = std::thread::available_parallelism().map_or(1, usize::from);
-        let arbiters = match config.node.arbiters {
-            0 => cores,
-            arbiters => arbiters as usize,
+    loop {
+        let home: SharedHome = Arc::new(Mutex::new(open(&config)?));
+        let result = System::new().block_on(serve(&config, &home, &mut started, stop()));
+        // With the system all actors are gone, and with them all handles on the home and its engine but this one.
+        let home = Arc::into_inner(home).map(|home| home.into_inner().unwrap_or_else(|poisoned| poisoned.into_inner()));
+        let Some(mut home) = home else {
+            log::warn!("the data directory is still in use; it is left as by a crash");
+            return result.map(|_| ());
         };
-        let env = Env::real(arbiters);
-        let coordination = Box::new(StaticList::new(&config.cluster));
-        // A static list never changes.
-        let lease = Lease::unending();
-        let result = match Server::start(Arc::new(config), store, coordination, env.clone(), lease).await {
+        match result {
+            Ok(Some(ending)) => {
+                log::error!("{ending}");
+                begin_again(&mut *home, ending)?;
+                home.close()?;
+            }
+            Ok(None) => return Ok(home.close()?),
+            Err(error) => return home.close().map_err(RunError::Storage).and(Err(error)),
+        }
+    }
+}
+
+/// Serves until `stop`; answers why, if the node ended by itself.
+async fn serve(
+    config: &Config,
+    home: &SharedHome,
+    started: &mut impl FnMut(&Server),
+    stop: impl Future<Output = io::Result<()>>,
+) -> Result<Option<Ending>, RunError> {
+    let cores = std::thread::available_parallelism().map_or(1, usize::from);
+    let arbiters = match config.node.arbiters {
+        0 => cores,
+        arbiters => arbiters as usize,
+    };
+    let env = Env::real(arbiters);
+    let mut stop = std::pin::pin!(stop);
+    let result = tokio::select! {
+        biased;
+        stopped = &mut stop => stopped.map(|()| None).map_err(RunError::Signals),
+        server = Server::start(config.clone(), home.clone(), None, env.clone()) => match server {
             Ok(server) => {
                 if let Some(address) = server.address() {
                     log::info!("serving on {address} with {arbiters} arbiter(s)");
                 }
                 started(&server);
-                let stopped = stop.await;
+                let result = tokio::select! {
+                    biased;
+                    stopped = &mut stop => stopped.map(|()| None).map_err(RunError::Signals),
+                    ending = server.ended() => Ok(Some(ending)),
+                };
                 server.stop().await;
-                stopped.map_err(RunError::Signals)
+                result
             }
             Err(error) => Err(error.into()),
-        };
-        env.stop_arbiters();
-        result
-    });
-    // With the system all actors are gone, and with them all handles on the engine but this one.
-    home.close().map_err(RunError::Storage).and(result)
+        },
+    };
+    env.stop_arbiters();
+    result
+}
+
+/// Makes a home ready for another start.
+fn begin_again(home: &mut dyn Home, ending: Ending) -> Result<(), RunError> {
+    match ending {
+        Ending::RolledBack { .. } => Ok(home.set_aside(draw())?),
+        Ending::Recovered { generation } => {
+            home.set_generation(generation)?;
+            Ok(home.drop_coordination()?)
+        }
+        ending @ Ending::GiveUp(_) => Err(ending.into()),
+    }
 }
 
 fn open(config: &Config) -> Result<Box<dyn Home>, StorageError> {
-    let id = StoreId::of_static_node(&config.cluster.name, config.node.id);
     let settings = &config.node.storage;
-    let mut home: Box<dyn Home> = match settings.engine {
-        EngineKind::Memory => Box::new(MemoryDirectory::default().open(id)),
-        EngineKind::Fjall => {
-            let fjall = storage::fjall::Settings {
-                cache_bytes: settings.blocks_bytes(),
-                reserve_bytes: settings.disk_free_bytes_min,
-            };
-            Box::new(DiskHome::open(
-                &config.node.data_dir,
-                Some(config.cluster.name.clone()),
-                Some(config.node.id),
-                fjall,
-                id,
-            )?)
-        }
-    };
-    // In a static list every node names every store by itself.
-    let (name, node) = (config.cluster.name.clone(), config.node.id);
-    home.adopt(Joined { cluster: ClusterId::default(), name, node }, id)?;
-    Ok(home)
-}
-
-fn store_of(home: &mut dyn Home) -> Result<Store, StorageError> {
-    // A static list makes no cluster id, and tells no copy from its original.
-    let (cluster, nonce) = (ClusterId::default(), 0);
-    let start = Start { store: home.identity().store, number: home.identity().start, nonce };
-    Ok(Store { cluster, start, engine: home.open_engine()?, free_space: home.free_space() })
-}
-
-impl From<StartError> for RunError {
-    fn from(error: StartError) -> RunError {
-        RunError::Serve(error.into())
+    if settings.engine == EngineKind::Memory {
+        return Ok(Box::new(MemoryDirectory::default().open(draw())));
     }
+    let cluster = (!config.node.joins()).then(|| config.cluster.name.clone());
+    let node = (config.node.id != NodeId(0)).then_some(config.node.id);
+    let fjall =
+        storage::fjall::Settings { cache_bytes: settings.blocks_bytes(), reserve_bytes: settings.disk_free_bytes_min };
+    Ok(Box::new(DiskHome::open(&config.node.data_dir, cluster, node, fjall, draw())?))
+}
+
+/// A store id that nobody has.
+fn draw() -> StoreId {
+    StoreId(rand::rngs::OsRng.unwrap_err().random())
 }

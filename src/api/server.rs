@@ -1,5 +1,6 @@
 //! A node with its doors open.
 
+use std::future::Future;
 use std::io;
 use std::net::SocketAddr;
 use std::sync::Arc;
@@ -7,12 +8,13 @@ use std::time::Duration;
 
 use tokio::sync::watch;
 
-use super::acceptor;
-use crate::config::Config;
-use crate::coordination::Coordination;
+use super::acceptor::{self, Door};
+use crate::config::{Config, ListenError};
+use crate::coordination::api::Service;
+use crate::node::bootstrap::{Bootstrap, BootstrapError, Ending, SharedHome};
 use crate::node::env::Env;
-use crate::node::lease::Lease;
-use crate::node::{Node, StartError, Store};
+use crate::node::stats::Stats;
+use crate::node::{Node, StartError};
 use crate::wire::net::Listener;
 
 /// Why a server did not start.
@@ -20,7 +22,10 @@ use crate::wire::net::Listener;
 pub enum ServeError {
     /// The address cannot be listened on.
     #[error("{0}")]
-    Listen(#[from] crate::config::ListenError),
+    Listen(#[from] ListenError),
+    /// The node does not become a member of a cluster.
+    #[error(transparent)]
+    Bootstrap(#[from] BootstrapError),
     /// The node did not start.
     #[error(transparent)]
     Node(#[from] StartError),
@@ -35,26 +40,40 @@ pub struct Server {
 }
 
 impl Server {
-    /// Takes the port, starts the node, then opens the door.
+    /// Takes the port and opens the door, makes the node a member of its cluster, and starts it. That may take as long as it
+    /// takes to find the others: whoever gives up before drops this future.
+    ///
+    /// The coordination service is that of the configuration, unless another one is `given`.
     pub async fn start(
-        config: Arc<Config>,
-        store: Store,
-        coordination: Box<dyn Coordination>,
+        config: Config,
+        home: SharedHome,
+        given: Option<Arc<dyn Service>>,
         env: Env,
-        lease: Lease,
     ) -> Result<Server, ServeError> {
         let listen = &config.node.listen;
-        let listener = Listener::bind(listen).await.map_err(|error| crate::config::ListenError::new(listen, error))?;
+        let listener = Listener::bind(listen).await.map_err(|error| ListenError::new(listen, error))?;
         let address = listener.local_addr();
-        let node = Node::start(config, store, coordination, env, lease).await?;
+        let (limits, stats) = (config.node.limits.clone(), Arc::new(Stats::default()));
+        let bootstrap = Bootstrap::new(config, home.clone(), env.clone())?;
+        let reception = bootstrap.reception();
+        let (serves, node) = watch::channel(None);
         let (stop, stopped) = watch::channel(false);
-        actix_rt::spawn(acceptor::accept(node.handle.clone(), listener, stopped));
+        let door = Door { reception: reception.clone(), node, limits, stats: stats.clone(), env: env.clone() };
+        actix_rt::spawn(acceptor::accept(door, listener, stopped));
+        let citizen = bootstrap.run(given).await?;
+        let node = Node::start(citizen, home, reception, stats, env).await?;
+        serves.send_replace(Some(node.handle.clone()));
         Ok(Server { node, address, stop })
     }
 
     /// Where it listens.
     pub fn address(&self) -> Option<SocketAddr> {
         self.address.as_ref().ok().copied()
+    }
+
+    /// Resolves when the node cannot go on as it is.
+    pub fn ended(&self) -> impl Future<Output = Ending> + use<> {
+        self.node.ended()
     }
 
     /// Closes the door, answers what applications have asked, or gives up after `drain_timeout_ms`, then stops the

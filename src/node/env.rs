@@ -79,6 +79,8 @@ pub enum Purpose {
     Reconnect = 2,
     /// Latencies of a simulated disk.
     Disk = 3,
+    /// What is drawn in becoming a member of a cluster.
+    Bootstrap = 4,
 }
 
 #[derive(Clone)]

@@ -17,7 +17,10 @@
 //! flight, links, replicas, disk.
 
 pub mod admission;
+mod belonging;
+pub mod bootstrap;
 pub mod clerk;
+
 pub mod connection_pool;
 pub mod coordinator;
 pub mod disk;
@@ -44,6 +47,7 @@ use self::connection_pool::ConnectionPool;
 use self::coordinator::Coordinator;
 use self::env::Env;
 use self::inspector::Inspector;
+use self::lease::Lease;
 use self::replica::Replica;
 use self::stats::Stats;
 use self::view::SharedRing;
@@ -51,7 +55,7 @@ use crate::config::Config;
 use crate::core::id::{ClusterId, Start};
 use crate::core::request::Failure;
 
-pub use start::{Node, StartError, Store};
+pub use start::{Node, StartError};
 
 /// What connections need of a node. Cheap to clone and to send.
 #[derive(Clone)]
@@ -74,6 +78,8 @@ pub struct NodeHandle {
     pub inspector: Addr<Inspector>,
     /// For operators' dealings with the coordination service.
     pub clerk: Arc<Clerk>,
+    /// How long strict requests may be served.
+    pub lease: Lease,
     /// Permits for calls.
     pub admission: Arc<Admission>,
     /// What it counts.

@@ -4,10 +4,11 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use actix::prelude::*;
-use arc_swap::ArcSwap;
 
 use super::NodeHandle;
 use super::admission::Admission;
+use super::belonging::Belonging;
+use super::bootstrap::{Citizen, Ending, Reception, SharedHome, lock};
 use super::clerk::Clerk;
 use super::connection_pool::messages::Origin;
 use super::connection_pool::{ConnectionPool, PoolParts, Routes};
@@ -17,38 +18,20 @@ use super::disk::{Disk, FreeSpace};
 use super::env::{Env, now};
 use super::handoff::{DeliverThrough, Handoff, HandoffParts};
 use super::inspector::{Inspector, InspectorParts, ShowThrough};
-use super::lease::Lease;
 use super::membership_watcher::MembershipWatcher;
 use super::replica::messages::Halt;
 use super::replica::{HintGauge, Replica, ReplicaParts};
 use super::ring_manager::{Follow, RingManager};
 use super::stats::Stats;
 use super::view::no_health;
-use crate::config::Config;
-use crate::coordination::status::SharedStatus;
-use crate::coordination::{Coordination, SharedSession};
-use crate::core::id::{ClusterId, Start};
-use crate::core::ring::RingError;
 use crate::storage::{Engine, StorageError};
-
-/// Where a node keeps things: an engine that is open.
-pub struct Store {
-    /// The cluster that it belongs to.
-    pub cluster: ClusterId,
-    /// Which it is, and which start of it this is.
-    pub start: Start,
-    /// The engine.
-    pub engine: Arc<dyn Engine>,
-    /// How to find out how many bytes are free.
-    pub free_space: FreeSpace,
-}
 
 /// Why a node did not start.
 #[derive(Debug, thiserror::Error)]
 pub enum StartError {
-    /// There is no ring over the configured nodes.
-    #[error("no ring can be made of the configuration: {0}")]
-    Ring(#[from] RingError),
+    /// The node was stopped before it had a ring.
+    #[error("the node was stopped before the coordination service told it the ring")]
+    NoRing,
     /// The store cannot be read.
     #[error(transparent)]
     Storage(#[from] StorageError),
@@ -60,8 +43,7 @@ pub struct Node {
     pub handle: NodeHandle,
     disk: Disk,
     handoff: Addr<Handoff>,
-    watcher: Addr<MembershipWatcher>,
-    ring_manager: Addr<RingManager>,
+    belonging: Belonging,
 }
 
 /// Sent to every actor that holds nothing worth saving.
@@ -86,27 +68,24 @@ macro_rules! stops {
 stops!(Handoff, MembershipWatcher, RingManager, ConnectionPool, Coordinator, Inspector);
 
 impl Node {
-    /// Starts all actors over an open store. Strict requests are served while `lease` is held; whoever made it keeps it so.
+    /// Starts all actors of a member, once there is a ring to serve by.
     pub async fn start(
-        config: Arc<Config>,
-        store: Store,
-        mut coordination: Box<dyn Coordination>,
+        citizen: Citizen,
+        home: SharedHome,
+        reception: Arc<Reception>,
+        stats: Arc<Stats>,
         env: Env,
-        lease: Lease,
     ) -> Result<Node, StartError> {
-        let stats = Arc::new(Stats::default());
-        let ring = Arc::new(ArcSwap::from_pointee(RingManager::view(coordination.next().await)?));
-        let hints = Arc::new(HintGauge::count(&*store.engine)?);
-        let (disk, gate) =
-            Disk::start(&env, store.engine.clone(), &config.node.storage, store.free_space, stats.clone());
-        let ring_manager = env.start(0, {
-            let ring = ring.clone();
-            move |_| RingManager::new(ring)
-        });
+        let belonging = Belonging::begin(&citizen, home.clone(), reception, &env).await?;
+        let Citizen { config, cluster, start, .. } = citizen;
+        let (ring, lease) = (belonging.ring.clone(), belonging.lease.clone());
+        let (engine, free_space) = open(&env, home).await?;
+        let hints = Arc::new(HintGauge::count(&*engine)?);
+        let (disk, gate) = Disk::start(&env, engine.clone(), &config.node.storage, free_space, stats.clone());
 
         let parts = ReplicaParts {
-            store: store.start.store,
-            engine: store.engine.clone(),
+            store: start.store,
+            engine: engine.clone(),
             disk: disk.clone(),
             gate: gate.clone(),
             ring: ring.clone(),
@@ -133,13 +112,13 @@ impl Node {
         };
         let handoff = env.start(0, move |_| Handoff::new(handoff));
         let admission = Admission::new(config.node.limits.calls_in_flight_max);
-        let clerk = Clerk::new(config.node.id, SharedSession::default(), SharedStatus::default());
+        let clerk = Clerk::new(config.node.id, belonging.session.clone(), belonging.status.clone());
         let inspector = InspectorParts {
-            store: store.start.store,
-            start: store.start.number,
+            store: start.store,
+            start: start.number,
             config: config.clone(),
             ring: ring.clone(),
-            engine: store.engine,
+            engine,
             gate: gate.clone(),
             hints,
             stats: stats.clone(),
@@ -155,8 +134,8 @@ impl Node {
         let (mut pools, mut coordinators) = (vec![], vec![]);
         for (arbiter, health) in health.into_iter().enumerate() {
             let pool = PoolParts {
-                cluster: store.cluster,
-                start: store.start,
+                cluster,
+                start,
                 config: config.clone(),
                 ring: ring.clone(),
                 health: health.clone(),
@@ -165,7 +144,7 @@ impl Node {
                 arbiter,
             };
             let coordinator = CoordinatorParts {
-                store: store.start.store,
+                store: start.store,
                 config: config.clone(),
                 ring: ring.clone(),
                 health,
@@ -177,29 +156,34 @@ impl Node {
             let others =
                 [(Origin::Handoff, handoff.clone().recipient()), (Origin::Inspector, inspector.clone().recipient())];
             let (pool, coordinator) = pair(&env, arbiter, pool, coordinator, replicas.clone(), others).await;
-            ring_manager.do_send(Follow(pool.clone()));
+            belonging.ring_manager.do_send(Follow(pool.clone()));
             pools.push(pool);
             coordinators.push(coordinator);
         }
         handoff.do_send(DeliverThrough(pools[0].clone()));
         inspector.do_send(ShowThrough { pools: pools.clone(), coordinators: coordinators.clone() });
-        let watcher = MembershipWatcher::new(coordination, ring_manager.clone()).start();
 
         let handle = NodeHandle {
             config,
-            cluster: store.cluster,
-            start: store.start,
+            cluster,
+            start,
             ring,
             coordinators: Arc::new(coordinators),
             replicas,
             pools: Arc::new(pools),
             inspector,
             clerk,
+            lease,
             admission,
             stats,
             env,
         };
-        Ok(Node { handle, disk, handoff, watcher, ring_manager })
+        Ok(Node { handle, disk, handoff, belonging })
+    }
+
+    /// Resolves when the node cannot go on as it is.
+    pub fn ended(&self) -> impl Future<Output = Ending> + use<> {
+        self.belonging.ended()
     }
 
     /// Stops in order: operations in flight are answered, or given up after `drain_timeout_ms`; then everything written is on disk.
@@ -210,9 +194,8 @@ impl Node {
                 log::warn!("operations are still in flight after {} ms; they are given up", patience.as_millis());
             }
         }
-        self.watcher.do_send(Stop);
+        self.belonging.end().await;
         self.handoff.do_send(Stop);
-        self.ring_manager.do_send(Stop);
         self.handle.inspector.do_send(Stop);
         self.handle.pools.iter().for_each(|pool| pool.do_send(Stop));
         self.handle.coordinators.iter().for_each(|coordinator| coordinator.do_send(Stop));
@@ -222,6 +205,18 @@ impl Node {
         }
         self.disk.finish();
     }
+}
+
+/// Opens the engine. Recovering it may take long, and meanwhile nodes must hear each other.
+async fn open(env: &Env, home: SharedHome) -> Result<(Arc<dyn Engine>, FreeSpace), StorageError> {
+    let open = move || {
+        let mut home = lock(&home);
+        Ok((home.open_engine()?, home.free_space()))
+    };
+    if !env.has_threads() {
+        return open();
+    }
+    tokio::task::spawn_blocking(open).await.expect("opening an engine does not panic")
 }
 
 /// A pool and its coordinator know each other: the coordinator is made first, within which the pool is started.

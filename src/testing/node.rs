@@ -2,18 +2,18 @@
 
 use std::thread::{self, JoinHandle};
 
-use tokio::sync::oneshot;
+use tokio::sync::{oneshot, watch};
 
 use super::ClusterError;
 use crate::api::process::{RunError, run_until};
+use crate::api::server::Server;
 use crate::config::Config;
 use crate::core::id::NodeId;
 
 /// A node that runs. Dropped, it stops in order, which blocks until it has.
 pub(super) struct Running {
     node: NodeId,
-    /// `None` once it was told to stop.
-    stop: Option<oneshot::Sender<()>>,
+    stop: watch::Sender<bool>,
     ended: oneshot::Receiver<Result<(), RunError>>,
     /// `None` once it was joined.
     thread: Option<JoinHandle<()>>,
@@ -24,19 +24,24 @@ impl Running {
     pub(super) async fn start(config: Config) -> Result<Running, ClusterError> {
         let node = config.node.id;
         let (tell_started, started) = oneshot::channel();
-        let (stop, stopped) = oneshot::channel();
+        let (stop, stopped) = watch::channel(false);
         let (tell_ended, ended) = oneshot::channel();
         let thread = thread::Builder::new().name(format!("kv-node-{node}")).spawn(move || {
-            let until = async {
-                // That nobody is left to ask for it means the same.
-                let _ = stopped.await;
-                Ok(())
+            let mut tell_started = Some(tell_started);
+            let started = |_: &Server| _ = tell_started.take().map(|tell| tell.send(()));
+            let until = || {
+                let mut stopped = stopped.clone();
+                async move {
+                    // That nobody is left to ask for it means the same.
+                    let _ = stopped.wait_for(|stop| *stop).await;
+                    Ok(())
+                }
             };
-            let result = run_until(config, |_| _ = tell_started.send(()), until);
+            let result = run_until(config, started, until);
             // A cluster that is being dropped does not listen.
             let _ = tell_ended.send(result);
         })?;
-        let running = Running { node, stop: Some(stop), ended, thread: Some(thread) };
+        let running = Running { node, stop, ended, thread: Some(thread) };
         match started.await {
             Ok(()) => Ok(running),
             Err(_) => running.stop().await.and(Err(ClusterError::Panicked(node))),
@@ -44,10 +49,8 @@ impl Running {
     }
 
     pub(super) fn begin_to_stop(&mut self) {
-        if let Some(stop) = self.stop.take() {
-            // It may have ended by itself.
-            let _ = stop.send(());
-        }
+        // It may have ended by itself.
+        let _ = self.stop.send(true);
     }
 
     /// Stops the node and tells how it ended.

@@ -149,6 +149,14 @@ pub enum Refusal {
         /// The latest start that was seen.
         seen: u64,
     },
+    /// The caller's node came with another store since.
+    #[error("store {store} was replaced: its node serves store {by} now")]
+    Replaced {
+        /// The caller's.
+        store: StoreId,
+        /// The one that took its place.
+        by: StoreId,
+    },
     /// The caller runs on a copy of a store that runs elsewhere.
     #[error("store {store} runs at {address} already; the caller is a copy of it")]
     Cloned {
@@ -177,8 +185,8 @@ impl Hello {
         Hello { magic: MAGIC.into(), oldest: VERSIONS.0, newest: VERSIONS.1, cluster, role }
     }
 
-    /// The highest version that caller and callee both speak, for a callee in `cluster`.
-    pub fn agree(&self, cluster: &str) -> Result<u16, Refusal> {
+    /// The highest version that caller and callee both speak, for a callee in `cluster`, whose name it may not know yet.
+    pub fn agree<'a>(&self, cluster: impl Into<Option<&'a str>>) -> Result<u16, Refusal> {
         if self.magic != MAGIC {
             return Err(Refusal::NotKv);
         }
@@ -186,8 +194,8 @@ impl Hello {
         if common < self.oldest.max(VERSIONS.0) {
             return Err(Refusal::Version { oldest: VERSIONS.0, newest: VERSIONS.1 });
         }
-        match &self.cluster {
-            Some(expected) if expected != cluster => Err(Refusal::Cluster { cluster: cluster.into() }),
+        match (&self.cluster, cluster.into()) {
+            (Some(expected), Some(cluster)) if expected != cluster => Err(Refusal::Cluster { cluster: cluster.into() }),
             _ => Ok(common),
         }
     }

@@ -16,10 +16,10 @@ pub struct Join {
     pub start: Start,
     /// Where the others will reach it, `host:port`.
     pub address: String,
-    /// Its zone, if its configuration names one.
-    pub zone: Option<String>,
-    /// Its weight, if its configuration names one.
-    pub weight: Option<u32>,
+    /// Its zone.
+    pub zone: String,
+    /// The share of the partitions that it is to have once it is an owner.
+    pub weight: u32,
 }
 
 /// What a member answers.

@@ -1,29 +1,29 @@
 //! Questions to the coordination service over the sockets of a real node.
 //!
-//! The service is one in this process; its session is handed to the node.
+//! The service is one in this process, so that the test can look into it.
 
-use std::sync::Arc;
+use std::sync::{Arc, Mutex};
 use std::thread;
 use std::time::{Duration, Instant};
 
-use kv::api::process::run_until;
+use actix_rt::System;
+use kv::api::server::Server;
 use kv::client::{Client, ClientError};
-use kv::config::{ClusterConfig, Config, EngineKind, NodeEntry};
-use kv::coordination::api::Service;
+use kv::config::{Config, NodeEntry};
 use kv::coordination::local::Local;
-use kv::core::id::NodeId;
-use kv::node::clerk::Clerk;
-use kv::wire::report::{Inspect, Inspection};
+use kv::core::id::{NodeId, StoreId};
+use kv::node::env::Env;
+use kv::storage::home::memory::MemoryDirectory;
 use kv::wire::tree::{Seen, TreeAnswer, TreeFailure, TreeRequest};
 use tokio::sync::oneshot;
 use tokio::task::JoinHandle;
 
 use crate::wait::until;
 
-/// A node that runs until it is told to stop.
+/// A node that runs until it is told to stop, on a service that the test can look into.
 struct Node {
     address: String,
-    clerk: Arc<Clerk>,
+    service: Local,
     stop: oneshot::Sender<()>,
     thread: thread::JoinHandle<()>,
 }
@@ -34,26 +34,25 @@ impl Node {
         let (stop, stopped) = oneshot::channel::<()>();
         let address = std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().to_string();
         let entry = NodeEntry::new(NodeId(1), address.clone());
-        let shared = ClusterConfig { replication: 1, nodes: vec![entry], ..ClusterConfig::default() };
-        let mut config = Config { cluster: shared, ..Config::default() };
-        config.node.id = NodeId(1);
+        let mut config = Config::default();
+        (config.cluster.replication, config.cluster.nodes) = (1, vec![entry]);
+        config.cluster.coordination.bootstrap = true;
         (config.node.listen, config.node.advertise) = (address.clone(), address.clone());
-        config.node.arbiters = 1;
-        config.node.storage.engine = EngineKind::Memory;
+        let service = Local::new();
+        let given = Arc::new(service.clone());
         let thread = thread::spawn(move || {
-            let until = async {
+            System::new().block_on(async {
+                let home = Box::new(MemoryDirectory::default().open(StoreId(1)));
+                let server =
+                    Server::start(config, Arc::new(Mutex::new(home)), Some(given), Env::real(1)).await.unwrap();
+                tell.send(()).unwrap();
                 // That the test is over means the same.
                 let _ = stopped.await;
-                Ok(())
-            };
-            run_until(config, |server| _ = tell.send(server.node.handle.clerk.clone()), until).unwrap();
+                server.stop().await;
+            });
         });
-        Node { address, clerk: told.await.unwrap(), stop, thread }
-    }
-
-    async fn connect(&self, service: &Local) {
-        let session = service.open(Duration::from_secs(10)).await.unwrap();
-        self.clerk.shared_session().store(Some(Arc::new(session)));
+        told.await.unwrap();
+        Node { address, service, stop, thread }
     }
 
     async fn client(&self) -> Client {
@@ -87,40 +86,26 @@ fn is_there(service: &Local, path: &str) -> bool {
 }
 
 #[tokio::test]
-async fn a_node_without_a_session_says_so() {
-    let node = Node::start().await;
-    let client = node.client().await;
-    let refused = client.tree(create("/a", false)).await.unwrap_err();
-    assert!(matches!(refused, ClientError::Tree(TreeFailure::NotConnected { node: NodeId(1), .. })), "{refused}");
-    let Inspection::Service { service: None, .. } = client.inspect_any(Inspect::Service).await.unwrap() else {
-        panic!("it uses no service")
-    };
-    let Inspection::Cluster(report) = client.inspect_any(Inspect::Cluster).await.unwrap() else { panic!() };
-    assert_eq!((report.members.len(), report.lease, &report.findings[..]), (1, None, &[][..]));
-}
-
-#[tokio::test]
 async fn what_a_connection_holds_goes_with_it() {
-    let (node, service) = (Node::start().await, Local::new());
-    node.connect(&service).await;
+    let node = Node::start().await;
+    let service = &node.service;
     let (holder, other) = (node.client().await, node.client().await);
     holder.tree(create("/held", true)).await.unwrap();
     other.tree(create("/kept", false)).await.unwrap();
     // A watch that waits does not keep the connection.
     let waiting = watch_in_vain(&holder, "/held").await;
-    assert!(is_there(&service, "/held"));
+    assert!(is_there(service, "/held"));
     let began = Instant::now();
     waiting.abort();
     drop(holder);
-    until("the end of the held node", async || (!is_there(&service, "/held")).then_some(())).await;
+    until("the end of the held node", async || (!is_there(service, "/held")).then_some(())).await;
     assert!(began.elapsed() < Duration::from_secs(10), "it waited for the watch");
-    assert!(is_there(&service, "/kept"));
+    assert!(is_there(service, "/kept"));
 }
 
 #[tokio::test]
 async fn a_watch_that_waits_does_not_keep_the_node_from_stopping() {
-    let (node, service) = (Node::start().await, Local::new());
-    node.connect(&service).await;
+    let node = Node::start().await;
     let client = node.client().await;
     let waiting = watch_in_vain(&client, "/a").await;
     let began = Instant::now();

@@ -1,22 +1,23 @@
 //! Strict requests need a lease; sloppy ones do not. Nodes in this process, each with a lease that the test holds.
 
-use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, OnceLock};
 use std::time::Duration;
 
 use kv::api::server::Server;
 use kv::client::{Client, ClientError, Failure};
 use kv::config::{Config, NodeEntry};
-use kv::coordination::StaticList;
+use kv::coordination::local::Local;
 use kv::core::id::{NodeId, StoreId};
 use kv::core::key::Key;
 use kv::core::request::Kind;
 use kv::core::version::{Dot, Object};
-use kv::node::Store;
 use kv::node::env::{Env, Observer, Simulated};
 use kv::node::lease::Lease;
-use kv::storage::memory::MemoryDisk;
+use kv::storage::home::memory::MemoryDirectory;
 use kv::testing::{free_addresses, wait_until_linked};
+
+use crate::wait::until;
 
 /// Nodes that run, their leases, and a client that goes on to another node where that is safe.
 struct Nodes {
@@ -26,25 +27,29 @@ struct Nodes {
 }
 
 impl Nodes {
-    /// So many nodes with unending leases. `surroundings` makes each its own.
-    async fn start(count: u32, surroundings: impl Fn(&Lease) -> Env) -> Nodes {
+    /// So many nodes. Their sessions are so long that no renewal disturbs what a test does with the leases. `surroundings` is
+    /// told where a node's lease will be.
+    async fn start(count: u32, surroundings: impl Fn(LeaseSlot) -> Env) -> Nodes {
         let addresses = free_addresses(count as usize).unwrap();
         let entries: Vec<_> =
             (1..).zip(&addresses).map(|(id, address)| NodeEntry::new(NodeId(id), address.as_str())).collect();
         let (mut servers, mut leases) = (vec![], vec![]);
+        let service = Local::new();
         for NodeEntry { id, address, .. } in entries.clone() {
             let mut config = Config::default();
             config.cluster.nodes = entries.clone();
             config.cluster.replication = count as u8;
+            (config.cluster.coordination.bootstrap, config.cluster.coordination.session_timeout_ms) = (true, 600_000);
             config.node.id = id;
             (config.node.listen, config.node.advertise) = (address.clone(), address);
-            let store = StoreId::of_static_node(&config.cluster.name, id);
-            let engine = Arc::new(MemoryDisk::new().open());
-            let store = Store { id: store, start: 1, engine, free_space: Box::new(|| None) };
-            let list = Box::new(StaticList::new(&config.cluster));
-            let lease = Lease::unending();
-            let env = surroundings(&lease);
-            servers.push(Server::start(Arc::new(config), store, list, env, lease.clone()).await.unwrap());
+            let home = Arc::new(Mutex::new(Box::new(MemoryDirectory::default().open(StoreId(id.0.into()))) as _));
+            let slot = LeaseSlot::default();
+            let env = surroundings(slot.clone());
+            let server = Server::start(config, home, Some(Arc::new(service.clone())), env).await.unwrap();
+            let lease = server.node.handle.lease.clone();
+            let _ = slot.set(lease.clone());
+            until("a lease", async || lease.is_held(server.node.handle.env.boot_time()).then_some(())).await;
+            servers.push(server);
             leases.push(lease);
         }
         let running = (1..).map(NodeId).zip(addresses.clone()).collect();
@@ -60,7 +65,10 @@ impl Nodes {
     }
 }
 
-fn real(_: &Lease) -> Env {
+/// Where a node's lease is, once the node runs.
+type LeaseSlot = Arc<OnceLock<Lease>>;
+
+fn real(_: LeaseSlot) -> Env {
     Env::real(1)
 }
 
@@ -128,7 +136,7 @@ fn an_owner_without_a_lease_counts_in_r_and_w_alone() {
 
 /// Ends a lease when its store has relied on it so often since a certain moment.
 struct EndsLease {
-    lease: Lease,
+    lease: LeaseSlot,
     /// Counts down; zero is not armed.
     left: Arc<AtomicU64>,
     /// What to set it to when a dot is minted.
@@ -142,7 +150,7 @@ impl Observer for EndsLease {
 
     fn strict_counted(&self, _: StoreId) {
         if self.left.fetch_update(Ordering::Relaxed, Ordering::Relaxed, |left| left.checked_sub(1)) == Ok(1) {
-            self.lease.end();
+            self.lease.get().unwrap().end();
         }
     }
 }
@@ -150,7 +158,7 @@ impl Observer for EndsLease {
 /// One node whose lease ends after its `left`th reply, or after so many of a write.
 async fn one_node(left: &Arc<AtomicU64>, from_minting: u64) -> Nodes {
     Nodes::start(1, |lease| {
-        let observer = EndsLease { lease: lease.clone(), left: left.clone(), from_minting };
+        let observer = EndsLease { lease, left: left.clone(), from_minting };
         let sync_us_max = Arc::new(AtomicU64::new(1));
         Env::simulated(1, Simulated { seed: 1, skew_ms: 0, sync_us_max, observer: Arc::new(observer) })
     })

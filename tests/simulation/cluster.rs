@@ -1,21 +1,25 @@
 //! Whole nodes in a simulated network: the same actors, frames and timeouts as in a process, with a watched disk below.
 
-use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Mutex};
+use std::time::Duration;
 
 use kv::api::server::Server;
 use kv::config::{Config, NodeEntry};
-use kv::coordination::StaticList;
+use kv::coordination::api::Service;
+use kv::coordination::local::Local;
+use kv::coordination::registry::{self, Founding};
 use kv::core::bucket::{Bucket, Conflict};
-use kv::core::id::{ClusterId, NodeId, Start, StoreId};
+use kv::core::id::{NodeId, StoreId};
 use kv::core::ring::Ring;
-use kv::node::Store;
 use kv::node::env::{Env, Simulated};
-use kv::node::lease::Lease;
+use kv::node::ring_manager::RingManager;
+use kv::storage::home::memory::MemoryDirectory;
 use kv::storage::memory::{MemoryDisk, Snapshot};
 use rand::rngs::StdRng;
 
 use crate::history::Fault;
+use crate::home::{CLUSTER, WatchedHome};
 use crate::recorder::Recorder;
 use crate::watched::WatchedEngine;
 
@@ -66,12 +70,30 @@ impl Shape {
         config
     }
 
-    /// The ring that all nodes make of the configuration.
-    pub fn ring(&self) -> Ring {
-        use kv::coordination::Coordination;
-        let mut list = StaticList::new(&self.config(1).cluster);
-        let membership = futures_now(list.next());
-        kv::node::ring_manager::RingManager::view(membership).expect("a valid configuration").ring
+    fn store(&self, id: u32) -> StoreId {
+        StoreId::of_static_node("simulation", NodeId(id))
+    }
+
+    /// The ring that the cluster is founded with, and the service that keeps it.
+    pub fn found(&self) -> (Ring, Local) {
+        let service = Local::new();
+        let config = self.config(1).cluster;
+        let founding = Founding {
+            id: CLUSTER,
+            name: config.name,
+            partitions: config.partitions,
+            replication: config.replication,
+            nodes: config.nodes.iter().map(|node| (node.clone(), Some(self.store(node.id.0)))).collect(),
+            voters: vec![NodeId(1)],
+            buckets: config.buckets,
+        };
+        let membership = futures_now(async {
+            let session = service.open(Duration::from_secs(60)).await.expect("a session");
+            let founded = registry::found(&*session, &founding, 0, &mut || unreachable!("all stores are known")).await;
+            founded.expect("a valid configuration");
+            registry::read(&*session).await.expect("a cluster").membership()
+        });
+        (RingManager::view(membership).expect("a ring").ring, service)
     }
 }
 
@@ -83,8 +105,8 @@ fn futures_now<T>(future: impl Future<Output = T>) -> T {
 
 impl SimCluster {
     /// Adds the nodes to a simulation; they start with it.
-    pub fn start(sim: &mut turmoil::Sim, shape: &Shape, recorder: Arc<Recorder>) -> SimCluster {
-        let nodes = (1..=shape.nodes).map(|id| start_node(sim, shape, id, &recorder)).collect();
+    pub fn start(sim: &mut turmoil::Sim, shape: &Shape, service: &Local, recorder: Arc<Recorder>) -> SimCluster {
+        let nodes = (1..=shape.nodes).map(|id| start_node(sim, shape, service, id, &recorder)).collect();
         SimCluster { nodes, recorder }
     }
 
@@ -130,10 +152,9 @@ impl SimCluster {
     }
 }
 
-fn start_node(sim: &mut turmoil::Sim, shape: &Shape, id: u32, recorder: &Arc<Recorder>) -> SimNode {
+fn start_node(sim: &mut turmoil::Sim, shape: &Shape, service: &Local, id: u32, recorder: &Arc<Recorder>) -> SimNode {
     let (disk, name) = (MemoryDisk::new(), format!("n{id}"));
-    let config = Arc::new(shape.config(id));
-    let store = StoreId::of_static_node(&config.cluster.name, config.node.id);
+    let (config, store) = (shape.config(id), shape.store(id));
     let sync_us_max = Arc::new(AtomicU64::new(SYNC_US_MAX));
     let starts = Arc::new(AtomicU64::new(0));
     let (seed, skew_ms) = (shape.seed, shape.skews_ms[id as usize - 1]);
@@ -145,20 +166,18 @@ fn start_node(sim: &mut turmoil::Sim, shape: &Shape, id: u32, recorder: &Arc<Rec
         sync_us_max: sync_us_max.clone(),
         snapshot: None,
     };
-    let recorder = recorder.clone();
+    let (recorder, service, directory) = (recorder.clone(), service.clone(), MemoryDirectory::default());
     sim.host(name, move || {
         let start = starts.fetch_add(1, Ordering::Relaxed) + 1;
-        let (config, disk, recorder, sync_us_max) =
-            (config.clone(), disk.clone(), recorder.clone(), sync_us_max.clone());
+        let (config, recorder, sync_us_max) = (config.clone(), recorder.clone(), sync_us_max.clone());
+        let engine = WatchedEngine::open(store, &disk, recorder.clone());
+        let home = WatchedHome::open(&directory, store, &config, engine);
+        let service = Arc::new(service.clone());
         async move {
             // Every start has randomness of its own, or two lives would be one.
             let seed = seed ^ ((id as u64) << 48) ^ (start << 32);
-            let engine = Arc::new(WatchedEngine::open(store, &disk, recorder.clone()));
             let env = Env::simulated(1, Simulated { seed, skew_ms, sync_us_max, observer: recorder });
-            let start = Start { store, number: start, nonce: 0 };
-            let store = Store { cluster: ClusterId::default(), start, engine, free_space: Box::new(|| None) };
-            let coordination = Box::new(StaticList::new(&config.cluster));
-            let _server = Server::start(config, store, coordination, env, Lease::unending()).await?;
+            let _server = Server::start(config, Arc::new(Mutex::new(Box::new(home))), Some(service), env).await?;
             std::future::pending().await
         }
     });

@@ -9,6 +9,8 @@ mod invariants;
 #[cfg(feature = "sim")]
 mod cluster;
 #[cfg(feature = "sim")]
+mod home;
+#[cfg(feature = "sim")]
 mod judge;
 #[cfg(feature = "mutants")]
 mod mutants;

@@ -94,7 +94,8 @@ pub fn run(plan: Plan) -> Report {
     let mut rng = StdRng::seed_from_u64(plan.seed);
     let skews_ms = (0..plan.nodes).map(|_| rng.random_range(-plan.skew_max_ms..=plan.skew_max_ms)).collect();
     let shape = Shape { seed: plan.seed, nodes: plan.nodes, skews_ms };
-    let recorder = Recorder::new(shape.ring(), LWW, 2 * plan.skew_max_ms as u64 * 1000);
+    let (ring, service) = shape.found();
+    let recorder = Recorder::new(ring, LWW, 2 * plan.skew_max_ms as u64 * 1000);
     let mut sim = turmoil::Builder::new()
         .rng_seed(plan.seed)
         .epoch(UNIX_EPOCH + EPOCH)
@@ -104,7 +105,7 @@ pub fn run(plan: Plan) -> Report {
         .tcp_capacity(4096)
         .enable_random_order()
         .build();
-    let mut cluster = SimCluster::start(&mut sim, &shape, recorder.clone());
+    let mut cluster = SimCluster::start(&mut sim, &shape, &service, recorder.clone());
     let servers: Vec<String> = cluster.nodes.iter().map(|node| format!("{}:8000", node.name)).collect();
 
     let (done, mut finished) = (Rc::new(RefCell::new(0)), vec![]);

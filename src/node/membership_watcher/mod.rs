@@ -19,7 +19,6 @@ mod session;
 #[cfg(all(test, feature = "sim"))]
 mod tests;
 
-use std::pin::Pin;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -27,11 +26,11 @@ use actix::prelude::*;
 
 use super::env::Env;
 use super::lease::Lease;
-use super::ring_manager::{NewMembership, RingManager};
+use super::ring_manager::RingManager;
 use crate::config::Config;
 use crate::coordination::api::Service;
 use crate::coordination::registry::{Joiner, Verdict, View};
-use crate::coordination::{Coordination, Membership, SharedSession};
+use crate::coordination::{Membership, SharedSession};
 
 /// How long [`Leave`] waits for the service to end the session; after that it ends by its timeout.
 const LEAVE_PATIENCE: Duration = Duration::from_secs(1);
@@ -81,33 +80,16 @@ pub struct WatcherParts {
 #[rtype(result = "()")]
 pub struct Leave;
 
-type Watching = Pin<Box<dyn Future<Output = ()>>>;
-
 /// The actor.
 pub struct MembershipWatcher {
-    watching: Option<Watching>,
     running: Option<SpawnHandle>,
     parts: Option<WatcherParts>,
 }
 
 impl MembershipWatcher {
-    /// Watches a source that needs no session.
-    pub fn new(mut source: Box<dyn Coordination>, ring_manager: Addr<RingManager>) -> MembershipWatcher {
-        let watching = async move {
-            loop {
-                let membership = source.next().await;
-                if ring_manager.try_send(NewMembership(membership)).is_err() {
-                    return;
-                }
-            }
-        };
-        MembershipWatcher { watching: Some(Box::pin(watching)), running: None, parts: None }
-    }
-
     /// Holds a session, and another one when that has ended.
-    pub fn with_session(parts: WatcherParts) -> MembershipWatcher {
-        let watching = session::hold_sessions(parts.clone());
-        MembershipWatcher { watching: Some(Box::pin(watching)), running: None, parts: Some(parts) }
+    pub fn new(parts: WatcherParts) -> MembershipWatcher {
+        MembershipWatcher { running: None, parts: Some(parts) }
     }
 }
 
@@ -115,7 +97,8 @@ impl Actor for MembershipWatcher {
     type Context = Context<Self>;
 
     fn started(&mut self, ctx: &mut Context<Self>) {
-        self.running = self.watching.take().map(|watching| ctx.spawn(actix::fut::wrap_future(watching)));
+        let watching = self.parts.clone().map(session::hold_sessions);
+        self.running = watching.map(|watching| ctx.spawn(actix::fut::wrap_future(watching)));
     }
 }
 

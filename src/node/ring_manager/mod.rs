@@ -4,7 +4,11 @@
 //! without a message. Whoever must act on a change (the pools dial new members) is told that there is one. An
 //! older epoch than the published one is refused: rings never go back, not even if whoever keeps them has lost some.
 
+use std::sync::Arc;
+
 use actix::prelude::*;
+use arc_swap::ArcSwap;
+use tokio::sync::oneshot;
 
 use super::connection_pool::ConnectionPool;
 use super::connection_pool::messages::RingChanged;
@@ -44,16 +48,24 @@ pub enum NotPublished {
 #[rtype(result = "()")]
 pub struct Follow(pub Addr<ConnectionPool>);
 
+/// Where rings are published.
+enum Published {
+    /// There was none yet; whoever waits is given the place with the first one in it.
+    Not(Option<oneshot::Sender<SharedRing>>),
+    /// Here.
+    At(SharedRing),
+}
+
 /// The actor.
 pub struct RingManager {
-    ring: SharedRing,
+    published: Published,
     followers: Vec<Addr<ConnectionPool>>,
 }
 
 impl RingManager {
-    /// Publishes in `ring`.
-    pub fn new(ring: SharedRing) -> RingManager {
-        RingManager { ring, followers: vec![] }
+    /// Tells `first` where rings are published, when there is one.
+    pub fn new(first: oneshot::Sender<SharedRing>) -> RingManager {
+        RingManager { published: Published::Not(Some(first)), followers: vec![] }
     }
 
     /// The ring of a membership, ready to be published.
@@ -63,16 +75,28 @@ impl RingManager {
     }
 
     fn publish(&mut self, membership: Membership) -> Result<(), NotPublished> {
-        let (epoch, published) = (membership.epoch, self.ring.load().ring.epoch);
-        if epoch < published {
-            return Err(NotPublished::Older { epoch, published });
+        let epoch = membership.epoch;
+        let make = || RingManager::view(membership).map_err(|error| NotPublished::Impossible { epoch, error });
+        match &mut self.published {
+            Published::Not(first) => {
+                let ring: SharedRing = Arc::new(ArcSwap::from_pointee(make()?));
+                // Nobody waits for it any more if the node is stopping.
+                first.take().map(|first| first.send(ring.clone()));
+                self.published = Published::At(ring);
+            }
+            Published::At(ring) => {
+                let published = ring.load().ring.epoch;
+                if epoch < published {
+                    return Err(NotPublished::Older { epoch, published });
+                }
+                if epoch == published {
+                    return Ok(());
+                }
+                ring.store(make()?.into());
+                self.followers.iter().for_each(|pool| pool.do_send(RingChanged));
+            }
         }
-        if epoch > published {
-            let view = RingManager::view(membership).map_err(|error| NotPublished::Impossible { epoch, error })?;
-            self.ring.store(view.into());
-            self.followers.iter().for_each(|pool| pool.do_send(RingChanged));
-            log::info!("the ring is at epoch {epoch}");
-        }
+        log::info!("the ring is at epoch {epoch}");
         Ok(())
     }
 }
@@ -99,10 +123,6 @@ impl Handler<Follow> for RingManager {
 
 #[cfg(test)]
 mod tests {
-    use std::sync::Arc;
-
-    use arc_swap::ArcSwap;
-
     use super::*;
     use crate::core::bucket::Buckets;
     use crate::core::id::{NodeId, StoreId};
@@ -123,8 +143,11 @@ mod tests {
 
     #[test]
     fn rings_never_go_back() {
-        let ring = Arc::new(ArcSwap::from_pointee(RingManager::view(membership(0, 5, &[1, 1])).unwrap()));
-        let mut manager = RingManager::new(ring.clone());
+        let (first, mut published) = oneshot::channel();
+        let mut manager = RingManager::new(first);
+        assert!(matches!(manager.publish(membership(0, 4, &[0])), Err(NotPublished::Impossible { .. })));
+        assert_eq!(manager.publish(membership(0, 5, &[1, 1])), Ok(()));
+        let ring = published.try_recv().unwrap();
         let epoch = Epoch { generation: 0, counter: 5 };
         let older = NotPublished::Older { epoch: Epoch { counter: 4, ..epoch }, published: epoch };
         assert_eq!(manager.publish(membership(0, 4, &[1])), Err(older));

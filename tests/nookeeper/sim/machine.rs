@@ -189,15 +189,7 @@ async fn greet(stream: Stream, own: Keeper, service: Nookeeper, oracle: Arc<Orac
     let Ok(Some(Hello { role: Role::Keeper(from), .. })) = reader.read_one::<Hello>().await else { return None };
     let judged = oracle.judge(&from);
     let welcome = match &judged {
-        Ok(()) => Welcome::Accepted {
-            version: 1,
-            cluster: "simulation".into(),
-            node: own.node?,
-            store: own.start.store,
-            frame_bytes_max: 64 << 20,
-            in_flight_max: 1000,
-            keeper: Some(own),
-        },
+        Ok(()) => Welcome::Keeper { version: 1, cluster: "simulation".into(), keeper: own },
         Err(refusal) => Welcome::Refused(refusal.clone()),
     };
     let mut bytes = BytesMut::new();

@@ -5,7 +5,7 @@ mod interrupted;
 use std::sync::Mutex;
 use std::sync::atomic::AtomicU64;
 
-use arc_swap::ArcSwap;
+use tokio::sync::oneshot;
 use tokio::task::{LocalSet, spawn_local};
 use tokio::time::sleep;
 
@@ -19,6 +19,7 @@ use crate::core::id::{ClusterId, Epoch, NodeId, Start, StoreId};
 use crate::core::key::Key;
 use crate::core::version::{Dot, Object};
 use crate::node::env::{Observer, Simulated, now};
+use crate::node::ring_manager::NewMembership;
 use crate::node::view::SharedRing;
 use interrupted::Interrupted;
 
@@ -103,15 +104,14 @@ impl Stage {
         registry::found(&*operator, &founding, 0, &mut || StoreId(2)).await.unwrap();
         let mut membership = registry::read(&*operator).await.unwrap().membership();
         membership.epoch = known;
-        let ring: SharedRing = Arc::new(ArcSwap::from_pointee(RingManager::view(membership).unwrap()));
 
         let observer = Arc::new(Nobody);
         let simulated = Simulated { seed: 1, skew_ms: 0, sync_us_max: Arc::new(AtomicU64::new(0)), observer };
         let env = Env::simulated(1, simulated);
-        let ring_manager = env.start(0, {
-            let ring = ring.clone();
-            move |_| RingManager::new(ring)
-        });
+        let (first, published) = oneshot::channel();
+        let ring_manager = env.start(0, move |_| RingManager::new(first));
+        ring_manager.do_send(NewMembership(membership));
+        let ring = published.await.unwrap();
         let notes = Arc::new(Notes::default());
         let parts = WatcherParts {
             service: Arc::new(service.clone()),
@@ -127,7 +127,7 @@ impl Stage {
         };
         let watcher = env.start(0, {
             let parts = parts.clone();
-            move |_| MembershipWatcher::with_session(parts)
+            move |_| MembershipWatcher::new(parts)
         });
         Stage { service, operator, ring, notes, parts, watcher }
     }
