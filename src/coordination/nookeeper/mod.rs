@@ -5,11 +5,11 @@
 //!
 //! # The life of a write
 //!
-//! A session ([`session`](Nookeeper)) numbers the write and asks the leader, wherever that is, over a coordination link. The
-//! leader stamps it with its clock and puts it into the log. A majority stores and syncs the entry, then each replica applies
-//! it to its state ([`store`]). The leader answers with what the write came to and with the index of its entry; the
-//! session's own replica waits until it has applied as much, and only then is the caller answered: a session reads what it
-//! wrote, and reads about what it was refused.
+//! A session numbers the write and asks the leader, wherever that is, over a coordination link. The leader stamps it with its
+//! clock and puts it into the log. A majority stores and syncs the entry, then each replica applies it to its state
+//! ([`store`]). The leader answers with what the write came to and with the index of its entry; the session's own replica
+//! waits until it has applied as much, and only then is the caller answered: a session reads what it wrote, and what it was
+//! refused over.
 //!
 //! If no answer comes, the same write is sent again under the same number, to whoever leads then; the state applies it once.
 //! When the time for that is over the caller learns whether the write may have been sent.

@@ -10,6 +10,7 @@ use openraft::raft::{
     VoteResponse,
 };
 
+use super::elections::Outlogged;
 use super::link::Links;
 use super::link::message::{self, Answer, Call, Piece, RaftCall};
 use super::timing::Timing;
@@ -24,13 +25,15 @@ type Failure<E> = RPCError<RaftId, Endpoint, E>;
 pub(super) struct Networks {
     pub links: Arc<Links>,
     pub timing: Timing,
+    pub outlogged: Outlogged,
 }
 
 impl RaftNetworkFactory<Types> for Networks {
     type Network = Network;
 
     async fn new_client(&mut self, target: RaftId, node: &Endpoint) -> Network {
-        Network { links: self.links.clone(), timing: self.timing.clone(), to: target, endpoint: node.clone() }
+        let (links, timing, outlogged) = (self.links.clone(), self.timing.clone(), self.outlogged.clone());
+        Network { links, timing, outlogged, to: target, endpoint: node.clone() }
     }
 }
 
@@ -38,6 +41,7 @@ impl RaftNetworkFactory<Types> for Networks {
 pub(super) struct Network {
     links: Arc<Links>,
     timing: Timing,
+    outlogged: Outlogged,
     to: RaftId,
     endpoint: Endpoint,
 }
@@ -82,8 +86,14 @@ impl RaftNetwork<Types> for Network {
         request: VoteRequest<RaftId>,
         _: RPCOption,
     ) -> Result<VoteResponse<RaftId>, Failure<RaftError<RaftId>>> {
+        let last_log_id = request.last_log_id;
         match self.call(message::encode(&Call::Raft(RaftCall::Vote(request)))).await? {
-            Answer::Vote(response) => Ok(response),
+            Answer::Vote(response) => {
+                if response.last_log_id > last_log_id {
+                    self.outlogged.note();
+                }
+                Ok(response)
+            }
             other => Err(self.strange(other)),
         }
     }

@@ -13,6 +13,7 @@ use tokio::sync::watch;
 
 use super::ask::Asker;
 use super::contact::Contact;
+use super::elections::Outlogged;
 use super::leader::Leader;
 use super::link::message::{self, Answer, Call, RaftCall};
 use super::link::{Common, Links, serve};
@@ -127,7 +128,8 @@ impl Nookeeper {
             refused: refusals,
             stop: stopped.clone(),
         }));
-        let networks = Networks { links: links.clone(), timing: timing.clone() };
+        let outlogged = Outlogged::default();
+        let networks = Networks { links: links.clone(), timing: timing.clone(), outlogged: outlogged.clone() };
         let config = Arc::new(timing.raft().validate()?);
         let raft = openraft::Raft::new(own, config, networks, log, machine).await?;
         // Answered when what was stored is loaded and shows in the metrics.
@@ -138,7 +140,7 @@ impl Nookeeper {
         let asker = Arc::new(Asker { own, raft: raft_too, replica, leader, links, timing, stop: stop_too });
         let wish = watch::channel(None).0;
         let rng = StdRng::seed_from_u64(seed);
-        runtime.spawn(housekeeping(asker.clone(), contact.clone(), wish.subscribe(), rng, stopped));
+        runtime.spawn(housekeeping(asker.clone(), contact.clone(), wish.subscribe(), outlogged, rng, stopped));
         Ok(Nookeeper(Arc::new(Inner { endpoint, raft, asker, contact, wish, refused, stop, runtime })))
     }
 
@@ -304,6 +306,7 @@ async fn housekeeping(
     asker: Arc<Asker>,
     contact: Arc<Contact>,
     wish: watch::Receiver<Option<Roster>>,
+    outlogged: Outlogged,
     rng: StdRng,
     mut stop: watch::Receiver<bool>,
 ) {
@@ -311,7 +314,7 @@ async fn housekeeping(
         biased;
         _ = stop.wait_for(|stop| *stop) => (),
         () = contact.watch() => (),
-        () = elections::stand(asker.own, &asker.raft, &contact, &asker.timing, rng) => (),
+        () = elections::stand(asker.own, &asker.raft, &contact, &asker.timing, &outlogged, rng) => (),
         () = asker.leader.end_sessions() => (),
         () = roster::follow(asker.own, &asker.raft, &asker.links, wish, &asker.timing) => (),
     }
