@@ -3,7 +3,7 @@
 TARGET := $(or $(CARGO_TARGET_DIR),target)
 BIN := $(TARGET)/release
 SEEDS ?= 200
-SIMULATION := cargo test --locked --release --features mutants --test simulation --
+SIMULATION := cargo test --locked --release --features mutants --test simulation --test nookeeper --
 
 .DEFAULT_GOAL := help
 .PHONY: help build install cluster run1 run2 run3 test verify fix sim bench clean-data

@@ -8,6 +8,7 @@ use std::time::Duration;
 use tokio::runtime::{Builder, RngSeed};
 use tokio::time::{Instant, sleep};
 
+use crate::alone::alone;
 use crate::distant::{Distant, Lie};
 use crate::history::History;
 use crate::invariants::{self, Violation};
@@ -45,6 +46,7 @@ const RECORDED: [(Lie, u64); 8] = [
 
 /// One run in one thread, its time its own.
 fn run(lie: Option<Lie>, seed: u64) -> History {
+    let _alone = alone();
     let rng_seed = RngSeed::from_bytes(&seed.to_be_bytes());
     let runtime = Builder::new_current_thread().enable_time().start_paused(true).rng_seed(rng_seed).build();
     runtime.expect("a runtime").block_on(async {

@@ -7,7 +7,10 @@
 //! What the layers above the service know is here an oracle: which stores belong to the cluster, and which start of each is
 //! the latest. So a store that was wiped comes back as another one, and one that was rolled back or copied is refused by all.
 
+mod leader_killed;
 mod machine;
+#[cfg(feature = "mutants")]
+mod mutants;
 mod nemesis;
 mod run;
 mod seeds;

@@ -42,11 +42,14 @@ pub enum Kind {
     Hold,
     /// A machine neither hears nor is heard for a while, and misses nothing: it is paused.
     Pause,
+    /// One that follows misses what the others acknowledge; then another one that follows loses its disk, and comes back to
+    /// the first one while the leader, who alone still holds it, is cut off. Once in a run.
+    WipeApart,
 }
 
 impl Kind {
     /// Each of them.
-    pub const ALL: [Kind; 9] = [
+    pub const ALL: [Kind; 10] = [
         Kind::Kill,
         Kind::KillLeader,
         Kind::PowerLoss,
@@ -56,6 +59,7 @@ impl Kind {
         Kind::Deaf,
         Kind::Hold,
         Kind::Pause,
+        Kind::WipeApart,
     ];
 }
 
@@ -64,6 +68,11 @@ enum Ending {
     Restart(Vec<usize>),
     Repair(Vec<(String, String)>),
     Release(Vec<(String, String)>),
+    /// The second half of [`Kind::WipeApart`], after these were cut.
+    Wipe {
+        apart: usize,
+        cut: Vec<(String, String)>,
+    },
 }
 
 /// Makes things go wrong, from a seed.
@@ -88,7 +97,11 @@ impl Nemesis {
         let now = sim.elapsed();
         let (due, later) = self.endings.drain(..).partition(|(at, _)| *at <= now);
         self.endings = later;
-        due.into_iter().for_each(|(_, ending): (_, Ending)| end(sim, world, ending));
+        for (_, ending) in due {
+            if let Some(next) = end(sim, world, ending) {
+                self.endings.push((now + self.temper.fault_max, next));
+            }
+        }
         self.darken(sim, world);
         if now < self.next {
             return;
@@ -103,8 +116,9 @@ impl Nemesis {
 
     /// Ends every fault.
     pub fn relent(&mut self, sim: &mut turmoil::Sim, world: &mut World) {
-        for (_, ending) in std::mem::take(&mut self.endings) {
-            end(sim, world, ending);
+        let mut endings: Vec<Ending> = self.endings.drain(..).map(|(_, ending)| ending).collect();
+        while let Some(ending) = endings.pop() {
+            endings.extend(end(sim, world, ending));
         }
         for (machine, _) in std::mem::take(&mut self.failing) {
             world.lose_power(sim, machine, &mut self.rng);
@@ -181,6 +195,14 @@ impl Nemesis {
                 held.iter().for_each(|(a, b)| sim.hold(a.as_str(), b.as_str()));
                 Some(Ending::Release(held))
             }
+            Kind::WipeApart => {
+                let leader = world.leader().filter(|_| !self.wiped)?;
+                let followers: Vec<usize> = world.running().into_iter().filter(|one| *one != leader).collect();
+                let apart = *followers.choose(&mut self.rng)?;
+                self.wiped = true;
+                let (one, others) = self::apart(names, apart);
+                Some(Ending::Wipe { apart, cut: cut(sim, &[one], &others) })
+            }
         }
     }
 
@@ -201,12 +223,29 @@ impl Nemesis {
     }
 }
 
-fn end(sim: &mut turmoil::Sim, world: &mut World, ending: Ending) {
+/// Ends a fault; answers one that begins then.
+fn end(sim: &mut turmoil::Sim, world: &mut World, ending: Ending) -> Option<Ending> {
     match ending {
         Ending::Restart(machines) => machines.into_iter().for_each(|machine| world.restart(sim, machine)),
-        Ending::Repair(cut) => cut.iter().for_each(|(a, b)| sim.repair(a.as_str(), b.as_str())),
+        Ending::Repair(cut) => repair(sim, &cut),
         Ending::Release(held) => held.iter().for_each(|(a, b)| sim.release(a.as_str(), b.as_str())),
+        Ending::Wipe { apart, cut } => {
+            repair(sim, &cut);
+            let leader = world.leader()?;
+            let lost = world.running().into_iter().find(|machine| *machine != leader && *machine != apart)?;
+            world.kill(sim, lost);
+            world.wipe(lost);
+            let (leader, others) = self::apart(world.names(), leader);
+            let cut = self::cut(sim, &[leader], &others);
+            world.restart(sim, lost);
+            return Some(Ending::Repair(cut));
+        }
     }
+    None
+}
+
+fn repair(sim: &mut turmoil::Sim, cut: &[(String, String)]) {
+    cut.iter().for_each(|(a, b)| sim.repair(a.as_str(), b.as_str()));
 }
 
 fn cut(sim: &mut turmoil::Sim, left: &[String], right: &[String]) -> Vec<(String, String)> {

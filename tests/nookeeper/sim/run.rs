@@ -1,6 +1,8 @@
 //! One simulation, from one seed.
 
-use std::time::Duration;
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::sync::Arc;
+use std::time::{Duration, UNIX_EPOCH};
 
 use kv::coordination::nookeeper::runtime;
 use rand::rngs::StdRng;
@@ -8,6 +10,7 @@ use rand::{Rng, SeedableRng};
 
 use super::nemesis::{Kind, Nemesis, Temper};
 use super::world::{Shape, World};
+use crate::alone::alone;
 use crate::history::{History, Micros};
 use crate::invariants::{self, Violation};
 use crate::lock::lock;
@@ -85,6 +88,7 @@ pub fn network(seed: u64) -> turmoil::Sim<'static> {
     runtime::seed(Some(seed));
     turmoil::Builder::new()
         .rng_seed(seed)
+        .epoch(UNIX_EPOCH)
         .simulation_duration(WHOLE * 10)
         .min_message_latency(Duration::from_millis(1))
         .max_message_latency(Duration::from_millis(10))
@@ -94,38 +98,52 @@ pub fn network(seed: u64) -> turmoil::Sim<'static> {
 }
 
 /// A history of what happens in a simulation.
-pub fn recorder() -> std::sync::Arc<Recorder> {
+pub fn recorder() -> Arc<Recorder> {
     Recorder::new(Box::new(|| turmoil::sim_elapsed().map_or(0, |elapsed| elapsed.as_micros() as Micros)))
 }
 
 /// Runs a plan to its end.
 pub fn run(plan: Plan) -> Report {
+    let _alone = alone();
     let mut sim = network(plan.shape.seed);
     let recorder = recorder();
     let mut world = World::start(&mut sim, plan.shape, recorder.clone());
     let mut nemesis = Nemesis::new(plan.shape.seed, plan.temper);
-    while sim.elapsed() < RELENTS {
-        nemesis.tick(&mut sim, &mut world);
-        sim.step().expect("no host fails");
-    }
-    nemesis.relent(&mut sim, &mut world);
-    while sim.elapsed() < WRITTEN {
-        sim.step().expect("no host fails");
-    }
-    world.oracle.peace.send_replace(true);
-    while !*world.oracle.looked_at.borrow() && sim.elapsed() < WHOLE {
-        sim.step().expect("no host fails");
-    }
-    let rest = sim.elapsed() + PEACE;
-    while sim.elapsed() < rest {
-        sim.step().expect("no host fails");
-    }
-    if !*world.oracle.looked_at.borrow() {
-        world.oracle.complain("the service did not become whole".into());
-    }
+    // A replica that panics takes its host and the simulation with it. What was told until then is judged all the same.
+    let ran = catch_unwind(AssertUnwindSafe(|| play(&mut sim, &mut world, &mut nemesis)));
     let history = recorder.history();
-    drop(sim);
+    match ran {
+        Ok(()) => drop(sim),
+        Err(_) => {
+            world.oracle.complain("a replica panicked".into());
+            // Half of it is torn down; the rest may panic as well.
+            std::mem::forget(sim);
+        }
+    }
     runtime::seed(None);
     let trouble = lock(&world.oracle.trouble).clone();
     Report { violations: invariants::check(&history), history, trouble }
+}
+
+fn play(sim: &mut turmoil::Sim, world: &mut World, nemesis: &mut Nemesis) {
+    while sim.elapsed() < RELENTS {
+        nemesis.tick(sim, world);
+        sim.step().expect("no host fails");
+    }
+    nemesis.relent(sim, world);
+    let is_whole = |world: &World| *world.oracle.looked_at.borrow();
+    run_until(sim, WRITTEN, || false);
+    world.oracle.peace.send_replace(true);
+    run_until(sim, WHOLE, || is_whole(world));
+    run_until(sim, sim.elapsed() + PEACE, || false);
+    if !is_whole(world) {
+        world.oracle.complain("the service did not become whole".into());
+    }
+}
+
+/// Until that time, or until it is so.
+pub fn run_until(sim: &mut turmoil::Sim, time: Duration, is_so: impl Fn() -> bool) {
+    while sim.elapsed() < time && !is_so() {
+        sim.step().expect("no host fails");
+    }
 }
