@@ -19,9 +19,16 @@ const ASK_EVERY: Duration = Duration::from_millis(20);
 /// # Errors
 /// [`ClusterError::NotLinked`] if that does not come about in time.
 pub async fn wait_until_linked(running: &BTreeMap<NodeId, String>, within: Duration) -> Result<(), ClusterError> {
+    until(within, || check(running, false)).await
+}
+
+async fn until<F>(within: Duration, check: impl Fn() -> F) -> Result<(), ClusterError>
+where
+    F: Future<Output = Result<(), String>>,
+{
     let deadline = Instant::now() + within;
     loop {
-        let Err(trouble) = check(running).await else { return Ok(()) };
+        let Err(trouble) = check().await else { return Ok(()) };
         if Instant::now() >= deadline {
             return Err(ClusterError::NotLinked { within, trouble });
         }
@@ -29,8 +36,16 @@ pub async fn wait_until_linked(running: &BTreeMap<NodeId, String>, within: Durat
     }
 }
 
+/// Waits until a whole cluster of these nodes serves everything: each has a link to each other, and a lease.
+///
+/// # Errors
+/// As [`wait_until_linked`].
+pub async fn wait_until_ready(running: &BTreeMap<NodeId, String>, within: Duration) -> Result<(), ClusterError> {
+    until(within, || check(running, true)).await
+}
+
 /// Asks each node how it is; the error says what is not as it shall be.
-async fn check(running: &BTreeMap<NodeId, String>) -> Result<(), String> {
+async fn check(running: &BTreeMap<NodeId, String>, with_lease: bool) -> Result<(), String> {
     // One that lives through restarts would wait before it dials again.
     let client = Client::connect(running.values()).await.map_err(|error| error.to_string())?;
     for node in running.keys() {
@@ -42,6 +57,9 @@ async fn check(running: &BTreeMap<NodeId, String>) -> Result<(), String> {
         if let Some(peer) = wrong {
             let state = if peer.up { "still has a" } else { "has no" };
             return Err(format!("node {node} {state} link to node {}: {:?}", peer.node, peer.trouble));
+        }
+        if with_lease && !status.leased {
+            return Err(format!("node {node} has no lease"));
         }
         let known = status.peers.len() + 1;
         if known < running.len() {

@@ -46,7 +46,7 @@ use crate::config::{ClusterConfig, Config, CoordinationConfig, NodeEntry, SyncPo
 use crate::core::id::NodeId;
 use crate::core::ring::REPLICATION_DEFAULT;
 
-pub use links::wait_until_linked;
+pub use links::{wait_until_linked, wait_until_ready};
 pub use ports::free_addresses;
 
 /// How long nodes may take to find each other.
@@ -160,10 +160,14 @@ impl Builder {
             (id, config)
         });
         let mut cluster = Cluster { running: BTreeMap::new(), configs: configs.collect(), _directory: directory };
-        for id in cluster.configs.keys().copied().collect::<Vec<_>>() {
-            cluster.run(id).await?;
+        // They make the cluster together.
+        for (id, config) in &cluster.configs {
+            cluster.running.insert(*id, Running::spawn(config.clone())?);
         }
-        cluster.wait_until_linked().await?;
+        for running in cluster.running.values_mut() {
+            running.started().await?;
+        }
+        wait_until_ready(&cluster.listening(), LINKED_WITHIN).await?;
         Ok(cluster)
     }
 }
@@ -225,13 +229,18 @@ impl Cluster {
     async fn run(&mut self, node: NodeId) -> Result<(), ClusterError> {
         let config = self.configs.get(&node).filter(|_| !self.running.contains_key(&node));
         let config = config.ok_or(ClusterError::WrongState(node))?;
-        self.running.insert(node, Running::start(config.clone()).await?);
+        let mut running = Running::spawn(config.clone())?;
+        running.started().await?;
+        self.running.insert(node, running);
         Ok(())
     }
 
+    fn listening(&self) -> BTreeMap<NodeId, String> {
+        self.running.keys().map(|id| (*id, self.configs[id].node.listen.clone())).collect()
+    }
+
     async fn wait_until_linked(&self) -> Result<(), ClusterError> {
-        let servers: BTreeMap<NodeId, String> =
-            self.running.keys().map(|id| (*id, self.configs[id].node.listen.clone())).collect();
+        let servers = self.listening();
         if servers.is_empty() { Ok(()) } else { wait_until_linked(&servers, LINKED_WITHIN).await }
     }
 }

@@ -13,6 +13,7 @@ use crate::core::id::NodeId;
 /// A node that runs. Dropped, it stops in order, which blocks until it has.
 pub(super) struct Running {
     node: NodeId,
+    started: oneshot::Receiver<()>,
     stop: watch::Sender<bool>,
     ended: oneshot::Receiver<Result<(), RunError>>,
     /// `None` once it was joined.
@@ -20,8 +21,8 @@ pub(super) struct Running {
 }
 
 impl Running {
-    /// Starts a node and waits until its door is open.
-    pub(super) async fn start(config: Config) -> Result<Running, ClusterError> {
+    /// Starts a node, which may wait for others before it serves.
+    pub(super) fn spawn(config: Config) -> Result<Running, ClusterError> {
         let node = config.node.id;
         let (tell_started, started) = oneshot::channel();
         let (stop, stopped) = watch::channel(false);
@@ -41,10 +42,18 @@ impl Running {
             // A cluster that is being dropped does not listen.
             let _ = tell_ended.send(result);
         })?;
-        let running = Running { node, stop, ended, thread: Some(thread) };
-        match started.await {
-            Ok(()) => Ok(running),
-            Err(_) => running.stop().await.and(Err(ClusterError::Panicked(node))),
+        Ok(Running { node, started, stop, ended, thread: Some(thread) })
+    }
+
+    /// Waits until it serves, or tells why it ended.
+    pub(super) async fn started(&mut self) -> Result<(), ClusterError> {
+        if (&mut self.started).await.is_ok() {
+            return Ok(());
+        }
+        let node = self.node;
+        match (&mut self.ended).await {
+            Ok(Err(source)) => Err(ClusterError::Node { node, source }),
+            _ => Err(ClusterError::Panicked(node)),
         }
     }
 

@@ -89,6 +89,8 @@ pub struct StatusReport {
     pub engine: String,
     /// `always`, `interval` or `never`.
     pub sync: String,
+    /// Whether it holds a lease, and so serves strict requests.
+    pub leased: bool,
     /// Why it takes no writes, if it takes none.
     pub read_only: Option<String>,
     /// Bytes of its data directory, as the engine estimates them.

@@ -12,7 +12,7 @@ use std::time::Duration;
 
 use kv::client::Client;
 use kv::core::id::NodeId;
-use kv::testing::{free_addresses, wait_until_linked};
+use kv::testing::{ClusterError, free_addresses, wait_until_linked, wait_until_ready};
 use rustix::process::{Pid, Signal, kill_process};
 use tempfile::TempDir;
 
@@ -31,11 +31,13 @@ pub struct Setup {
     pub own: String,
     /// `storage.sync`.
     pub sync: &'static str,
+    /// Keys that are added to the table `[coordination]`, which has `bootstrap = true`.
+    pub coordination: String,
 }
 
 impl Default for Setup {
     fn default() -> Setup {
-        Setup { nodes: 3, own: String::new(), sync: "always" }
+        Setup { nodes: 3, own: String::new(), sync: "always", coordination: String::new() }
     }
 }
 
@@ -68,8 +70,11 @@ impl Cluster {
         let addresses: BTreeMap<u32, String> = (1..).zip(free_addresses(setup.nodes as usize).unwrap()).collect();
         let nodes = addresses.iter().map(|(id, address)| format!("[[nodes]]\nid = {id}\naddress = \"{address}\"\n"));
         let replication = setup.nodes.min(3);
-        let shared =
-            format!("name = \"test\"\npartitions = 64\nreplication = {replication}\n{}", nodes.collect::<String>());
+        let shared = format!(
+            "name = \"test\"\npartitions = 64\nreplication = {replication}\n[coordination]\nbootstrap = true\n{}{}",
+            setup.coordination,
+            nodes.collect::<String>()
+        );
         let cluster = Cluster {
             directory,
             addresses,
@@ -142,7 +147,7 @@ impl Cluster {
     pub async fn run_all(&mut self) {
         let stopped: Vec<u32> = self.ids().into_iter().filter(|id| !self.running.contains_key(id)).collect();
         stopped.into_iter().for_each(|id| self.run(id));
-        self.wait_until_linked().await;
+        self.wait_until_ready().await;
     }
 
     /// Starts a node and waits until it and the others see each other.
@@ -185,8 +190,22 @@ impl Cluster {
 
     /// Waits until all nodes that run have links to each other, and know that the others are down.
     pub async fn wait_until_linked(&mut self) {
+        let servers = self.awake();
+        self.wait(wait_until_linked(&servers, LINKED_WITHIN)).await;
+    }
+
+    /// Waits until all nodes that run, of which there must be enough, serve strict requests as well.
+    pub async fn wait_until_ready(&mut self) {
+        let servers = self.awake();
+        self.wait(wait_until_ready(&servers, LINKED_WITHIN)).await;
+    }
+
+    fn awake(&self) -> BTreeMap<NodeId, String> {
         let awake = self.running.keys().filter(|id| !self.paused.contains(id));
-        let servers = awake.map(|id| (NodeId(*id), self.addresses[id].clone())).collect();
+        awake.map(|id| (NodeId(*id), self.addresses[id].clone())).collect()
+    }
+
+    async fn wait(&mut self, waiting: impl Future<Output = Result<(), ClusterError>>) {
         let Cluster { running, .. } = self;
         let an_end = async {
             loop {
@@ -199,7 +218,7 @@ impl Cluster {
             }
         };
         tokio::select! {
-            linked = wait_until_linked(&servers, LINKED_WITHIN) => linked.unwrap_or_else(|error| panic!("{error}")),
+            waited = waiting => waited.unwrap_or_else(|error| panic!("{error}")),
             ended = an_end => panic!("{ended}"),
         }
     }

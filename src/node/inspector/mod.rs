@@ -220,6 +220,7 @@ impl InspectorParts {
             epoch: view.ring.epoch,
             engine: storage.engine.to_string(),
             sync: storage.sync.to_string(),
+            leased: self.lease.is_held(self.env.boot_time()),
             read_only: self.gate.closed(),
             disk_bytes: self.engine.disk_bytes(),
             disk_free_bytes: storage::disk::free_bytes(&self.config.node.data_dir).ok(),

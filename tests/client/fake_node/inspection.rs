@@ -24,6 +24,7 @@ impl State {
                 epoch: ring.epoch,
                 engine: "memory".into(),
                 sync: "always".into(),
+                leased: true,
                 read_only: None,
                 disk_bytes: 3 << 20,
                 disk_free_bytes: Some(5 << 30),

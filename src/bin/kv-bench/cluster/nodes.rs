@@ -47,6 +47,12 @@ struct ClusterFile {
     partitions: u32,
     replication: u8,
     nodes: Vec<NodeEntry>,
+    coordination: CoordinationTable,
+}
+
+#[derive(Serialize)]
+struct CoordinationTable {
+    bootstrap: bool,
 }
 
 #[derive(Serialize)]
@@ -119,7 +125,9 @@ impl Nodes {
 
     fn write_files(&self, sync: Sync) -> std::io::Result<()> {
         let entries = (1..).zip(&self.addresses).map(|(id, address)| NodeEntry { id, address: address.clone() });
-        let cluster = ClusterFile { name: "bench", partitions: 256, replication: 3, nodes: entries.collect() };
+        let coordination = CoordinationTable { bootstrap: true };
+        let cluster =
+            ClusterFile { name: "bench", partitions: 256, replication: 3, nodes: entries.collect(), coordination };
         fs::write(self.directory.path().join("cluster.toml"), to_toml(&cluster))?;
         for (id, address) in (1..).zip(&self.addresses) {
             let node = NodeFile {
