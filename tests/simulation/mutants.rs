@@ -99,7 +99,7 @@ fn without_the_mutant_its_seed_passes() {
 #[ignore = "searches for minutes; `make sim` runs it"]
 fn every_mutant_is_found() {
     let mut missed = vec![];
-    for mutant in Mutant::OF_DATA {
+    for mutant in Mutant::DATA {
         let caught: Vec<u64> = (0..SEARCH).filter(|seed| is_caught(&run_mutant(mutant, *seed))).take(ENOUGH).collect();
         match caught.first() {
             Some(seed) => println!("(Mutant::{mutant:?}, {seed}), // also {:?}", &caught[1..]),
