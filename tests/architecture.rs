@@ -241,7 +241,7 @@ fn broken_rules_are_told_with_file_and_line() {
         ("src/client/mod.rs", "use actix::prelude::*;"),
         ("src/coordination/mod.rs", "use crate::node::Node;"),
         ("src/coordination/mod.rs", "use actix::Addr;"),
-        ("src/config/mod.rs", "use crate::coordination::StaticList;"),
+        ("src/config/mod.rs", "use crate::coordination::Membership;"),
         ("src/node/mod.rs", "use crate::api::Server;"),
         ("src/api/mod.rs", "use crate::client::Client;"),
     ];

@@ -106,7 +106,11 @@ impl Greeting {
         let pass_on = |(guest, stream)| self.pass_on(guest, stream);
         if let Err(error) = greeted.and_then(|greeted| greeted.map(pass_on).transpose()) {
             stats.count(Counter::ConnectionErrors);
-            log::info!("connection from {from} closed: {error}");
+            let is_early =
+                error.get_ref().is_some_and(|inner| matches!(inner.downcast_ref(), Some(Refusal::Starting { .. })));
+            // While the node starts, the others knock again and again.
+            let level = if is_early { log::Level::Debug } else { log::Level::Info };
+            log::log!(level, "connection from {from} closed: {error}");
         }
     }
 

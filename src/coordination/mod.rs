@@ -16,8 +16,8 @@
 //!
 //! # Membership
 //!
-//! [`Coordination`] is what the rest of the node knows of it: a stream of memberships, each newer than the last. [`StaticList`]
-//! takes it from the configuration and never changes it.
+//! A [`Membership`] is what a node makes its ring of. The node's watcher reads it from the registry through a session
+//! ([`SharedSession`]); the last one is kept for a start at which nobody can be asked.
 
 pub mod api;
 pub mod conformance;
@@ -31,16 +31,13 @@ pub mod watch;
 pub mod watchers;
 pub mod zookeeper;
 
-use std::future::Future;
-use std::pin::Pin;
 use std::sync::Arc;
 
 use arc_swap::ArcSwapOption;
 use serde::{Deserialize, Serialize};
 
-use crate::config::ClusterConfig;
 use crate::core::bucket::Buckets;
-use crate::core::id::{Epoch, StoreId};
+use crate::core::id::Epoch;
 use crate::core::ring::Member;
 
 /// The session that a node holds, while it holds one.
@@ -59,47 +56,4 @@ pub struct Membership {
     pub members: Vec<Member>,
     /// The buckets' properties.
     pub buckets: Buckets,
-}
-
-/// A membership that is on its way.
-pub type NextMembership<'a> = Pin<Box<dyn Future<Output = Membership> + 'a>>;
-
-/// Knows the members.
-pub trait Coordination {
-    /// The present membership at the first call; later the next one that differs, as soon as there is one. Intermediate
-    /// ones may be skipped.
-    fn next(&mut self) -> NextMembership<'_>;
-}
-
-/// The node list of the configuration, for ever.
-#[derive(Debug)]
-pub struct StaticList(Option<Membership>);
-
-impl StaticList {
-    /// From the part of the configuration that all nodes share.
-    pub fn new(cluster: &ClusterConfig) -> StaticList {
-        let member = |node: &crate::config::NodeEntry| Member {
-            store: StoreId::of_static_node(&cluster.name, node.id),
-            node: node.id,
-            address: node.address.clone(),
-            zone: node.zone.clone(),
-            weight: node.weight,
-        };
-        StaticList(Some(Membership {
-            epoch: Epoch { generation: 0, counter: 1 },
-            partitions: cluster.partitions,
-            replication: cluster.replication,
-            members: cluster.nodes.iter().map(member).collect(),
-            buckets: Buckets::new(&cluster.buckets),
-        }))
-    }
-}
-
-impl Coordination for StaticList {
-    fn next(&mut self) -> NextMembership<'_> {
-        match self.0.take() {
-            Some(membership) => Box::pin(std::future::ready(membership)),
-            None => Box::pin(std::future::pending()),
-        }
-    }
 }

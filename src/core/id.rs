@@ -35,14 +35,6 @@ pub struct StoreId(pub u128);
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Default)]
 pub struct ClusterId(pub u128);
 
-impl StoreId {
-    /// The store of a node in a cluster whose membership is a static list: nobody registers stores there, so every node
-    /// must be able to name every store by itself.
-    pub fn of_static_node(cluster: &str, node: NodeId) -> StoreId {
-        StoreId(xxhash_rust::xxh3::xxh3_128(format!("{}:{cluster}:{node}", cluster.len()).as_bytes()))
-    }
-}
-
 /// What identifiers of 128 random bits have in common: hexadecimal in text, where numbers of 128 bits are more than JSON and
 /// TOML hold, and a number in frames.
 macro_rules! random_id {

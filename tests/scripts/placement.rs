@@ -63,12 +63,17 @@ impl Interpreter for Placement {
     }
 }
 
+/// Ids as good as random, and the same in every run.
+fn store_of(node: NodeId) -> StoreId {
+    StoreId(xxhash_rust::xxh3::xxh3_128(format!("6:script:{node}").as_bytes()))
+}
+
 impl Placement {
     fn join(&mut self, command: &Command) -> Result<String, String> {
         self.previous = self.members.clone();
         let node = NodeId(command.argument(0)?);
         let member = Member {
-            store: StoreId::of_static_node("script", node),
+            store: store_of(node),
             node,
             address: format!("node{node}:8000"),
             zone: command.option("zone", "z".to_string())?,

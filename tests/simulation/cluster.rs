@@ -71,7 +71,7 @@ impl Shape {
     }
 
     fn store(&self, id: u32) -> StoreId {
-        StoreId::of_static_node("simulation", NodeId(id))
+        StoreId(0xa5a5 << 112 | u128::from(id))
     }
 
     /// The ring that the cluster is founded with, and the service that keeps it.

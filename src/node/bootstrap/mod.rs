@@ -61,10 +61,10 @@ pub enum BootstrapError {
     Storage(#[from] StorageError),
     /// The coordination service does not start.
     #[error(transparent)]
-    Nookeeper(#[from] nookeeper::StartError),
+    Nookeeper(Box<nookeeper::StartError>),
     /// The coordination service is there already, with others.
     #[error(transparent)]
-    Found(#[from] nookeeper::FoundError),
+    Found(Box<nookeeper::FoundError>),
     /// The external coordination service cannot be used as it is configured.
     #[error("the coordination service cannot be used: {0}")]
     Service(String),
@@ -74,6 +74,18 @@ pub enum BootstrapError {
     /// There is no thread for the coordination service.
     #[error("no thread for the coordination service: {0}")]
     Thread(std::io::Error),
+}
+
+impl From<nookeeper::StartError> for BootstrapError {
+    fn from(error: nookeeper::StartError) -> BootstrapError {
+        BootstrapError::Nookeeper(error.into())
+    }
+}
+
+impl From<nookeeper::FoundError> for BootstrapError {
+    fn from(error: nookeeper::FoundError) -> BootstrapError {
+        BootstrapError::Found(error.into())
+    }
 }
 
 /// A member of a cluster, with its coordination service.

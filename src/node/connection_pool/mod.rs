@@ -19,7 +19,8 @@ use super::outbox::{NotTaken, Outbox, OutboxLimits};
 use super::stats::{Counter, Stats};
 use super::view::{SharedHealth, SharedRing};
 use crate::config::Config;
-use crate::core::id::{ClusterId, Start, StoreId};
+use crate::core::id::{ClusterId, NodeId, Start, StoreId};
+use crate::core::ring::Member;
 use crate::wire::message::{ReplicaError, ToReplica};
 use crate::wire::report::PeerReport;
 
@@ -72,19 +73,20 @@ impl ConnectionPool {
     /// Links to whoever is in the ring, and to nobody else.
     fn follow_ring(&mut self, ctx: &mut Context<Self>) {
         let view = self.parts.ring.load_full();
-        let gone: Vec<StoreId> = self
-            .peers
-            .iter()
-            .filter(|(store, peer)| view.ring.member(**store).is_none_or(|m| m.address != peer.address))
-            .map(|(store, _)| *store)
-            .collect();
+        // A store that was replaced is served by nobody: at its address another one answers.
+        let served = |member: &&Member| member.node != NodeId(0);
+        let is_there = |store: StoreId, peer: &Peer| {
+            view.ring.member(store).filter(served).is_some_and(|m| m.address == peer.address)
+        };
+        let gone: Vec<StoreId> =
+            self.peers.iter().filter(|(store, peer)| !is_there(**store, peer)).map(|(store, _)| *store).collect();
         for store in gone {
             if let Some(peer) = self.peers.remove(&store) {
                 peer.link.abort();
                 self.lost(store);
             }
         }
-        for member in view.ring.members() {
+        for member in view.ring.members().iter().filter(served) {
             if member.store == self.parts.start.store || self.peers.contains_key(&member.store) {
                 continue;
             }

@@ -239,10 +239,11 @@ impl InspectorParts {
     }
 
     fn ring(&self) -> RingReport {
+        let view = self.ring.load_full();
         RingReport {
             cluster: self.config.cluster.name.clone(),
-            ring: self.ring.load().ring.clone(),
-            buckets: self.config.cluster.buckets.clone().into_iter().collect(),
+            ring: view.ring.clone(),
+            buckets: BTreeMap::from(view.buckets.clone()).into_iter().collect(),
         }
     }
 }
