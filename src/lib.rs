@@ -14,7 +14,7 @@
 //! | [`core`](crate::core) | what Dynamo decides: placement, versions, quorums. Pure: no thread, socket, clock or random source |
 //! | [`wire`] | what travels between programs, and what applications and nodes say to each other |
 //! | [`storage`] | bytes on stable storage; knows nothing of versions |
-//! | [`coordination`] | who is in the cluster; today the static list of the configuration |
+//! | [`coordination`] | what the nodes must agree on: members, liveness, buckets. A tree as ZooKeeper has it, kept by Raft in the nodes themselves or by a ZooKeeper |
 //! | [`node`] | the actors. They hold state, move messages, and do what `core` decided |
 //! | [`api`] | the door: applications and other nodes connect here |
 //! | [`client`] | the library for applications: plain tokio, without actix or storage |
@@ -51,6 +51,19 @@
 //!    covers them; a write with that context replaces them.
 //! 4. When all who were asked have answered, those that were behind are sent the merged object.
 //!
+//! # The life of a node
+//!
+//! 1. [`bootstrap`]: a store with a random id finds out where it belongs. It makes a cluster together with a majority of the
+//!    voters that its configuration names, or asks any member to let it in; afterwards it knows.
+//! 2. The replica of the [coordination service] starts on a thread of its own. Three or five nodes vote, the
+//!    others learn.
+//! 3. The [`MembershipWatcher`] opens a session, [registers] this start of the store, and reads who is
+//!    in the cluster; the [`RingManager`] makes the ring of it. The last ring is kept at home, so a node that starts without the service
+//!    serves all the same.
+//! 4. While its session is confirmed the node holds a [`lease`]: only then are strict requests served, and only
+//!    then does its replica count in pr and pw. Sloppy requests never ask.
+//! 5. A store that was restored from an old copy, or runs twice, is told so at the door, and counts as new or is refused.
+//!
 //! # Where to start reading
 //!
 //! [`core`](crate::core), with its traces in `tests/scripts`: they read like a textbook. Then [`core::quorum::write`](crate::core::quorum::write) and
@@ -68,6 +81,12 @@
 [`disk`]: node::disk
 [`inbound`]: node::inbound
 [`handoff`]: node::handoff
+[`bootstrap`]: node::bootstrap
+[`MembershipWatcher`]: node::membership_watcher::MembershipWatcher
+[`RingManager`]: node::ring_manager::RingManager
+[`lease`]: node::lease
+[coordination service]: coordination::nookeeper
+[registers]: coordination::registry
 [`view`]: node::view"
 )]
 #![cfg_attr(feature = "client", doc = "[`Put`]: client::Put")]
@@ -92,6 +111,12 @@
 [`disk`]: #layers
 [`inbound`]: #layers
 [`handoff`]: #layers
+[`bootstrap`]: #layers
+[`MembershipWatcher`]: #layers
+[`RingManager`]: #layers
+[`lease`]: #layers
+[coordination service]: #layers
+[registers]: #layers
 [`view`]: #layers"
 )]
 

@@ -34,19 +34,14 @@ pub struct Term(u64);
 impl Term {
     /// Never.
     const NONE: Term = Term(0);
-    /// For ever.
-    const UNENDING: Term = Term(u64::MAX);
 
     /// Whether it is not over yet.
     pub fn is_held(self, now: BootTime) -> bool {
         now.nanos() < self.0
     }
 
-    /// How long it is still held: zero if it is not, [`Duration::MAX`] if it does not end.
+    /// How long it is still held: zero if it is not.
     pub fn left(self, now: BootTime) -> Duration {
-        if self == Term::UNENDING {
-            return Duration::MAX;
-        }
         Duration::from_nanos(self.0.saturating_sub(now.nanos()))
     }
 }
@@ -55,11 +50,6 @@ impl Lease {
     /// None yet: what a node starts with.
     pub fn none() -> Lease {
         Lease(Arc::new(AtomicU64::new(Term::NONE.0)))
-    }
-
-    /// One that no time ends, for a cluster whose membership is a static list: its ring never changes.
-    pub fn unending() -> Lease {
-        Lease(Arc::new(AtomicU64::new(Term::UNENDING.0)))
     }
 
     /// The service has confirmed a sign of life that was sent at `sent`, of a session that lives for `timeout` without one: the lease
@@ -150,16 +140,6 @@ mod tests {
         assert!(!seen_elsewhere.is_held(at(101)));
         lease.extend(at(102), TIMEOUT);
         assert!(seen_elsewhere.is_held(at(103)));
-    }
-
-    #[test]
-    fn a_static_list_needs_no_renewal() {
-        let lease = Lease::unending();
-        lease.extend(at(1), TIMEOUT);
-        assert!(lease.is_held(at(u32::MAX.into())));
-        assert_eq!(lease.term().left(at(1)), Duration::MAX);
-        lease.end();
-        assert!(!lease.is_held(at(1)));
     }
 
     const SLOW: Duration = Duration::from_millis(20);

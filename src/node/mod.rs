@@ -12,15 +12,15 @@
 //! the one thread that writes. [`clerk`] carries operators' questions to the coordination service. [`view`] is what everybody
 //! reads without asking, [`lease`] what they look at before they promise owners. [`mod@env`] is the seam to the surroundings.
 //!
-//! Order of starting: ring, disk, replicas, then pools with their coordinators, then handoff and inspector, last the membership
-//! watcher; the api on top opens its doors when all that stands. Stopping goes the other way round: doors, operations in
-//! flight, links, replicas, disk.
+//! Order of starting: the door, which lets in links of the coordination service alone; [`bootstrap`], which makes the node a member
+//! of a cluster and starts that service; the membership watcher and the RingManager; with the first ring the disk, replicas, pools with their
+//! coordinators, handoff and inspector; then the door is open to all. Stopping goes the other way round: door, operations in
+//! flight, session and coordination service, links, replicas, disk.
 
 pub mod admission;
 mod belonging;
 pub mod bootstrap;
 pub mod clerk;
-
 pub mod connection_pool;
 pub mod coordinator;
 pub mod disk;

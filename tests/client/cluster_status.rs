@@ -42,7 +42,7 @@ fn healthy() -> ClusterReport {
             ..NookeeperReport::default()
         })),
         session: Some(SessionState { session: 1, timeout_ms: 10_000, connected: true }),
-        lease: Some(LeaseReport { left_ms: 8_200 }),
+        lease: LeaseReport { left_ms: 8_200 },
         members: vec![member(1, true, live(1, 300)), member(2, true, live(2, 100)), member(3, true, live(3, 200))],
         under_replicated: UnderReplicated::default(),
         findings: vec![],

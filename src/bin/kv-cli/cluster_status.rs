@@ -115,10 +115,9 @@ fn own_session(report: &ClusterReport) -> String {
         }
         None => "no session".into(),
     };
-    let lease = match report.lease {
-        None => "no lease needed".into(),
-        Some(lease) if lease.left_ms == 0 => "lease over: strict requests are refused".into(),
-        Some(lease) => format!("lease held for {} more", millis(lease.left_ms)),
+    let lease = match report.lease.left_ms {
+        0 => "lease over: strict requests are refused".into(),
+        left_ms => format!("lease held for {} more", millis(left_ms)),
     };
     format!("node {}: {own}; {lease}", report.asked)
 }

@@ -29,8 +29,8 @@ pub(super) struct Facts<'a> {
     pub view: &'a RingView,
     /// The others, as its links see them.
     pub peers: Vec<PeerReport>,
-    /// How long its lease is still held; `None` if it needs none.
-    pub lease: Option<Duration>,
+    /// How long its lease is still held.
+    pub lease: Duration,
     /// What the coordination service says.
     pub knowledge: Knowledge,
 }
@@ -53,7 +53,7 @@ impl Facts<'_> {
             partitions: ring.partitions(),
             replication: ring.replication,
             session: self.knowledge.session,
-            lease: self.lease.map(|left| LeaseReport { left_ms: millis(left) }),
+            lease: LeaseReport { left_ms: millis(self.lease) },
             members,
             under_replicated,
             findings: vec![],
@@ -131,9 +131,9 @@ fn urgent(report: &ClusterReport) -> Vec<Finding> {
         findings.push(Finding::NoOwner { partitions: report.under_replicated.without_owner });
     }
     let connected = report.session.is_some_and(|session| session.connected);
-    match report.lease {
-        Some(LeaseReport { left_ms: 0 }) => findings.push(Finding::LeaseOver),
-        Some(LeaseReport { left_ms }) if !connected => findings.push(Finding::LeaseEnds { in_ms: left_ms }),
+    match report.lease.left_ms {
+        0 => findings.push(Finding::LeaseOver),
+        left_ms if !connected => findings.push(Finding::LeaseEnds { in_ms: left_ms }),
         _ => {}
     }
     if report.service.is_some() && !connected {

@@ -197,7 +197,7 @@ impl Inspector {
                 asked: parts.config.node.id,
                 view: &parts.ring.load_full(),
                 peers,
-                lease: Some(parts.lease.term().left(parts.env.boot_time())).filter(|left| *left < Duration::MAX),
+                lease: parts.lease.term().left(parts.env.boot_time()),
                 knowledge,
             };
             Inspection::Cluster(Box::new(facts.report()))

@@ -22,8 +22,8 @@ pub struct ClusterReport {
     pub service: Option<ServiceReport>,
     /// The asked node's session with it.
     pub session: Option<SessionState>,
-    /// The asked node's right to serve strict requests; `None` if it needs none, because its members are a fixed list.
-    pub lease: Option<LeaseReport>,
+    /// The asked node's right to serve strict requests.
+    pub lease: LeaseReport,
     /// The members of the ring, by node.
     pub members: Vec<MemberReport>,
     /// What is held by fewer nodes than it should be.

@@ -67,10 +67,10 @@ fn connected(connected: bool) -> Option<SessionState> {
 }
 
 fn report(down: &[u32], knowledge: Knowledge) -> ClusterReport {
-    report_with_lease(down, knowledge, None)
+    report_with_lease(down, knowledge, Duration::from_secs(9))
 }
 
-fn report_with_lease(down: &[u32], knowledge: Knowledge, lease: Option<Duration>) -> ClusterReport {
+fn report_with_lease(down: &[u32], knowledge: Knowledge, lease: Duration) -> ClusterReport {
     let view = view(1);
     Facts { cluster: "test", asked: ASKED, view: &view, peers: peers(down), lease, knowledge }.report()
 }
@@ -149,7 +149,7 @@ fn what_lacks_an_owner_is_counted_and_named() {
 #[test]
 fn a_lease_that_ends_is_told_before_it_does() {
     let knowledge = |is| Knowledge { session: connected(is), ..Knowledge::default() };
-    let lease = |left, is| report_with_lease(&[], knowledge(is), Some(Duration::from_millis(left))).findings;
+    let lease = |left, is| report_with_lease(&[], knowledge(is), Duration::from_millis(left)).findings;
     assert_eq!(lease(900, true), []);
     assert_eq!(lease(900, false), [Finding::LeaseEnds { in_ms: 900 }]);
     assert_eq!(lease(0, true), [Finding::LeaseOver]);
@@ -201,7 +201,14 @@ async fn a_member_with_an_older_ring_is_behind() {
     registry::acknowledge(&*founded.sessions[&2], NodeId(2), old).await.unwrap();
     let view = view(2);
     let knowledge = founded.knowledge().await;
-    let facts = Facts { cluster: "test", asked: ASKED, view: &view, peers: peers(&[]), lease: None, knowledge };
+    let facts = Facts {
+        cluster: "test",
+        asked: ASKED,
+        view: &view,
+        peers: peers(&[]),
+        lease: Duration::from_secs(9),
+        knowledge,
+    };
     assert_eq!(facts.report().findings, [Finding::NodeBehind { node: NodeId(2), epoch: old }]);
 }
 
