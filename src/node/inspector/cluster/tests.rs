@@ -66,8 +66,12 @@ fn connected(connected: bool) -> Option<SessionState> {
     Some(SessionState { session: 1, timeout_ms: 10_000, connected })
 }
 
+/// What follows from a lease of [`LEASE`] without a session.
+const LEASE_ENDS: Finding = Finding::LeaseEnds { in_ms: 9_000 };
+const LEASE: Duration = Duration::from_secs(9);
+
 fn report(down: &[u32], knowledge: Knowledge) -> ClusterReport {
-    report_with_lease(down, knowledge, Duration::from_secs(9))
+    report_with_lease(down, knowledge, LEASE)
 }
 
 fn report_with_lease(down: &[u32], knowledge: Knowledge, lease: Duration) -> ClusterReport {
@@ -123,9 +127,9 @@ fn joiner(node: u32, number: u64, nonce: u64) -> Joiner {
 }
 
 #[test]
-fn a_list_of_the_configuration_needs_no_service() {
+fn without_a_service_the_ring_is_shown() {
     let report = report(&[], Knowledge::default());
-    assert_eq!(report.findings, []);
+    assert_eq!(report.findings, [LEASE_ENDS]);
     assert_eq!(report.under_replicated, UnderReplicated::default());
     assert_eq!(report.members.iter().map(|member| member.partitions).sum::<u32>(), 3 * 64);
     assert!(report.members.iter().all(|member| member.up && member.liveness == Liveness::Unknown));
@@ -135,7 +139,7 @@ fn a_list_of_the_configuration_needs_no_service() {
 fn what_lacks_an_owner_is_counted_and_named() {
     let down = report(&[3], Knowledge::default());
     let owned = down.members[2].partitions;
-    assert_eq!(down.findings, [Finding::NodeDown { node: NodeId(3), partitions: owned }]);
+    assert_eq!(down.findings, [LEASE_ENDS, Finding::NodeDown { node: NodeId(3), partitions: owned }]);
     let gap = Gap { node: NodeId(3), store: store(3), partitions: owned };
     assert_eq!(down.under_replicated, UnderReplicated { partitions: owned, without_owner: 0, gaps: vec![gap] });
 
@@ -174,7 +178,7 @@ fn a_service_without_a_session_is_a_finding() {
     for session in [None, connected(false)] {
         assert_eq!(
             report(&[], Knowledge { service: service(), session, registry: None }).findings,
-            [Finding::NoSession]
+            [LEASE_ENDS, Finding::NoSession]
         );
     }
 }
@@ -201,14 +205,7 @@ async fn a_member_with_an_older_ring_is_behind() {
     registry::acknowledge(&*founded.sessions[&2], NodeId(2), old).await.unwrap();
     let view = view(2);
     let knowledge = founded.knowledge().await;
-    let facts = Facts {
-        cluster: "test",
-        asked: ASKED,
-        view: &view,
-        peers: peers(&[]),
-        lease: Duration::from_secs(9),
-        knowledge,
-    };
+    let facts = Facts { cluster: "test", asked: ASKED, view: &view, peers: peers(&[]), lease: LEASE, knowledge };
     assert_eq!(facts.report().findings, [Finding::NodeBehind { node: NodeId(2), epoch: old }]);
 }
 
