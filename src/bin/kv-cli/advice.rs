@@ -47,7 +47,7 @@ pub fn advise(finding: &Finding, cluster: &str) -> Advice {
             service,
         ),
         Finding::NoLeader { reached, needed } => advice(
-            format!("The coordination service has no leader: {reached} voters are reached, {needed} are needed."),
+            format!("The coordination service has no leader: voters reached: {reached}, needed: {needed}."),
             "Nothing can be changed until enough voters run; reads and sloppy writes go on. Start them.",
             service,
         ),
@@ -64,6 +64,7 @@ pub fn advise(finding: &Finding, cluster: &str) -> Advice {
                 "Node {node} cannot be reached ({reason}); it owns {partitions} partitions. Its session still lives."
             ),
             &match session_ends_ms {
+                Some(0) => "Its time is over; the session ends as soon as the service has a leader to say so.".to_string(),
                 Some(ms) => format!(
                     "The session ends in {} if nothing more is heard; then the node counts as gone.",
                     millis(*ms)
@@ -82,8 +83,8 @@ pub fn advise(finding: &Finding, cluster: &str) -> Advice {
             "It should catch up in a moment; if it does not, look at what it says.",
             format!("kv-cli{cluster} cluster status --node {node}"),
         ),
-        Finding::NoVoterToSpare { reached, needed } => advice(
-            format!("{reached} voters are reached and {needed} are needed: no further one may be lost."),
+        Finding::NoVoterToSpare { needed, .. } => advice(
+            format!("Of the voters just as many are reached as are needed, {needed}: no further one may be lost."),
             "Start those that are down.",
             service,
         ),

@@ -117,6 +117,9 @@ pub fn print(written: &Written, what: &str, start: Instant, output: &mut Output)
             "time_ms": json::time_ms(start),
         }));
     } else {
-        output.line(format_args!("{what}, held by node {}", list(&written.replicas)));
+        // In the order of their answers they came; people look for a number.
+        let mut holders = written.replicas.clone();
+        holders.sort();
+        output.line(format_args!("{what}, held by node {}", list(&holders)));
     }
 }

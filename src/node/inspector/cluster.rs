@@ -141,8 +141,9 @@ fn urgent(report: &ClusterReport) -> Vec<Finding> {
     }
     match &report.service {
         Some(ServiceReport::Nookeeper(service)) => {
-            if service.leader.is_none() {
-                let (reached, needed) = voters(report, service);
+            let (reached, needed) = voters(report, service);
+            // A leader that hears no majority goes on calling itself one.
+            if service.leader.is_none() || (reached < needed && !connected) {
                 findings.push(Finding::NoLeader { reached, needed });
             }
             findings.extend(service.trouble.clone().map(|reason| Finding::ServiceTrouble { reason }));
@@ -198,7 +199,7 @@ fn node(report: &ClusterReport, member: &MemberReport) -> Option<Finding> {
 fn spare_voters(report: &ClusterReport) -> Option<Finding> {
     let Some(ServiceReport::Nookeeper(service)) = &report.service else { return None };
     let (reached, needed) = voters(report, service);
-    let tight = service.leader.is_some() && reached <= needed && (reached as usize) < service.voters.len();
+    let tight = service.leader.is_some() && reached == needed && (reached as usize) < service.voters.len();
     tight.then_some(Finding::NoVoterToSpare { reached, needed })
 }
 
