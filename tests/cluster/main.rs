@@ -6,6 +6,8 @@ mod inspection;
 mod load;
 #[path = "../support/native.rs"]
 mod native;
+#[path = "../support/numbers.rs"]
+mod numbers;
 #[path = "../support/powerloss.rs"]
 mod powerloss;
 #[path = "../support/process.rs"]
@@ -20,6 +22,7 @@ mod coordination;
 mod fallback;
 mod in_process;
 mod leases;
+mod majority_down;
 mod one_killed;
 mod one_paused;
 mod operations;

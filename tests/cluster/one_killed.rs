@@ -57,6 +57,7 @@ async fn requests_go_on_and_nothing_acknowledged_is_lost() {
         done.failures.len() - late.len(),
         done.failures.first().map(|(at, what, error)| (at.duration_since(killed), what, error.to_string())),
     );
+    assert!(done.behind.is_empty(), "read too old: {:?}", done.behind);
     assert!(late.is_empty(), "failed when they should not, counted from the kill: {late:#?}");
 
     assert_eq!(lost(&client, &done.acknowledged, 2).await, [""; 0], "lost with one node down");

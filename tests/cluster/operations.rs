@@ -61,6 +61,7 @@ async fn sigterm_under_load_loses_nothing_and_leaves_a_clean_directory() {
     // An orderly stop answers what it has taken, so a rolling restart costs an application nothing.
     let failures: Vec<_> = done.failures.iter().map(|(_, what, error)| (what, error)).collect();
     println!("{} requests during a rolling restart, {} failed", done.requests, failures.len());
+    assert!(done.behind.is_empty(), "read too old: {:?}", done.behind);
     assert!(failures.is_empty(), "{failures:#?}");
     assert_eq!(lost(&client, &done.acknowledged, 3).await, [""; 0]);
     for id in cluster.ids() {

@@ -5,7 +5,7 @@ use std::collections::BTreeSet;
 use kv::client::Client;
 use kv::core::id::NodeId;
 use kv::core::key::Key;
-use kv::wire::report::{Inspect, Inspection, LocateReport, StatusReport};
+use kv::wire::report::{Inspect, Inspection, LocateReport, NookeeperReport, ServiceReport, StatusReport};
 
 /// How a node is.
 pub async fn status(client: &Client, id: u32) -> StatusReport {
@@ -35,4 +35,33 @@ pub async fn locate(client: &Client, key: &str) -> LocateReport {
 pub async fn versions(client: &Client, key: &str) -> BTreeSet<Option<String>> {
     let owners = locate(client, key).await.replicas.into_iter().filter(|replica| replica.owner);
     owners.map(|owner| owner.holds.unwrap().map(|held| held.context)).collect()
+}
+
+/// Hints that these nodes keep together.
+pub async fn hints(client: &Client, nodes: &[u32]) -> u64 {
+    let mut hints = 0;
+    for id in nodes {
+        hints += status(client, *id).await.hints.iter().map(|(_, count)| count).sum::<u64>();
+    }
+    hints
+}
+
+/// The embedded coordination service as a node sees it; `None` if the node cannot be asked or uses none yet.
+pub async fn service(client: &Client, id: u32) -> Option<NookeeperReport> {
+    match client.inspect(NodeId(id), Inspect::Service).await.ok()? {
+        Inspection::Service { service, .. } => match *service? {
+            ServiceReport::Nookeeper(report) => Some(report),
+            ServiceReport::ZooKeeper(_) => None,
+        },
+        other => panic!("{other:?}"),
+    }
+}
+
+/// Who leads the coordination service, if all these nodes say the same.
+pub async fn leader(client: &Client, nodes: &[u32]) -> Option<u32> {
+    let mut leaders = BTreeSet::new();
+    for id in nodes {
+        leaders.insert(service(client, *id).await?.leader?.0);
+    }
+    leaders.pop_first().filter(|_| leaders.is_empty())
 }
