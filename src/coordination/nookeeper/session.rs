@@ -44,10 +44,7 @@ impl Held {
         let in_flight = InFlight::begin(&self.sequences)?;
         let Numbered { sequence, settled_below } = in_flight.numbered;
         let write = Action::Write { session: self.id, sequence, settled_below, changes };
-        match self.act(write).await.map_err(harmful)?.reply? {
-            Answer::Written(outcomes) => Ok(outcomes),
-            _ => Err(strange()),
-        }
+        written(self.act(write).await.map_err(harmful)?)
     }
 
     async fn write_one<T>(&self, change: Change, pick: impl FnOnce(Outcome) -> Option<T>) -> Result<T, Error> {
@@ -71,6 +68,19 @@ impl Held {
             Err(Refusal::SessionExpired { .. }) if maybe_repeated => Ok(()),
             reply => Ok(reply.map(drop)?),
         }
+    }
+}
+
+/// What a write came to.
+fn written(Answered { reply, maybe_repeated }: Answered) -> Result<Vec<Outcome>, Error> {
+    match reply {
+        Ok(Answer::Written(outcomes)) => Ok(outcomes),
+        Ok(_) => Err(strange()),
+        // An earlier attempt may have been applied while the session lived; the reply to it was forgotten with the session.
+        Err(Refusal::SessionExpired { .. }) if maybe_repeated => {
+            Err(Error::OutcomeUnknown { cause: "the session ended before the reply came".into() })
+        }
+        Err(refusal) => Err(refusal.into()),
     }
 }
 
@@ -207,5 +217,20 @@ impl Watch for HeldWatch {
 impl Drop for HeldWatch {
     fn drop(&mut self) {
         self.asker.replica.remove_watch(self.id);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_write_whose_session_ended_may_have_happened_if_it_was_sent_before() {
+        let refused = |maybe_repeated| {
+            let reply = Err(Refusal::SessionExpired { session: SessionId(1) });
+            written(Answered { reply, maybe_repeated }).unwrap_err()
+        };
+        assert_eq!(refused(false), Error::SessionExpired);
+        assert!(refused(true).outcome_unknown());
     }
 }
