@@ -1,9 +1,17 @@
 //! Stories told by whole clusters: real processes, real sockets, real disks.
 
+#[path = "../nookeeper/history/mod.rs"]
+mod history;
 #[path = "../support/inspection.rs"]
 mod inspection;
+#[path = "../nookeeper/invariants/mod.rs"]
+mod invariants;
+#[path = "../nookeeper/linear/mod.rs"]
+mod linear;
 #[path = "../support/load.rs"]
 mod load;
+#[path = "../nookeeper/lock.rs"]
+mod lock;
 #[path = "../support/native.rs"]
 mod native;
 #[path = "../support/numbers.rs"]
@@ -21,6 +29,7 @@ mod command_line;
 mod coordination;
 mod fallback;
 mod in_process;
+mod leader_killed;
 mod leases;
 mod majority_down;
 mod one_killed;
