@@ -24,6 +24,7 @@ mod process;
 mod wait;
 
 mod all_killed;
+mod all_restarted;
 mod bad_input;
 mod command_line;
 mod coordination;
@@ -37,3 +38,4 @@ mod one_paused;
 mod operations;
 mod power_loss;
 mod siblings;
+mod slow_start;
