@@ -1,6 +1,5 @@
 //! A stream of strict requests to keys of which enough owners live all the time, and what they may be answered.
 
-use std::ops::Range;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
@@ -10,7 +9,7 @@ use kv::core::key::Key;
 use tokio::task::JoinHandle;
 use tokio::time::sleep;
 
-use super::{NOTICED, SESSION};
+use super::{Gone, SESSION};
 
 /// Renewals are sent so often, and a little time is lost until the next; a lease may be so much shorter when the last voter dies.
 const RENEWED_WITHIN: Duration = Duration::from_millis(1500);
@@ -42,10 +41,10 @@ pub struct Strict {
 }
 
 impl Strict {
-    /// Writes and reads in turn, at this strict w and r, of keys that need none of the nodes that will be `dead`.
-    pub fn start(client: &Client, quorum: u8, dead: &[u32]) -> Strict {
+    /// Writes and reads in turn, at this strict w and r, of keys that need none of the nodes that are `going`.
+    pub fn start(client: &Client, quorum: u8, going: &[u32]) -> Strict {
         let (stop, told) = (Arc::new(AtomicBool::new(false)), Arc::default());
-        let keys = keys(client, quorum, dead);
+        let keys = keys(client, quorum, going);
         let task = tokio::spawn(work(client.clone(), quorum, keys, stop.clone(), Arc::clone(&told)));
         Strict { stop, told, task }
     }
@@ -64,12 +63,12 @@ impl Strict {
     }
 }
 
-fn keys(client: &Client, quorum: u8, dead: &[u32]) -> Vec<String> {
+fn keys(client: &Client, quorum: u8, going: &[u32]) -> Vec<String> {
     let ring = client.ring().ring.clone();
     let names = (0..).map(|i| format!("strict-{i}"));
     let enough_live = names.filter(|name| {
         let owners = ring.owners(ring.partition_of(&Key::bare(name.clone())));
-        owners.filter(|owner| !dead.contains(&owner.node.0)).count() >= quorum.into()
+        owners.filter(|owner| !going.contains(&owner.node.0)).count() >= quorum.into()
     });
     enough_live.take(KEYS).collect()
 }
@@ -92,32 +91,33 @@ async fn work(client: Client, quorum: u8, keys: Vec<String>, stop: Arc<AtomicBoo
 }
 
 /// They are served until the leases are over, and then refused for want of a lease and for nothing else.
-pub fn judge(all: &[Told], dead: &Range<Instant>) {
+pub fn judge(all: &[Told], gone: &Gone) {
+    let (lost, back) = (gone.time.start, gone.time.end);
     let lease = SESSION * 9 / 10;
-    let (over_first, over_last) = (dead.start + lease - RENEWED_WITHIN, dead.start + lease);
+    let (over_first, over_last) = (lost + lease - RENEWED_WITHIN, lost + lease);
     let (mut served, mut unknown, mut between, mut refused) = (0, 0, 0, 0);
     for told in all {
         let Told { asked, answered, what, result } = told;
-        let at = asked.checked_duration_since(dead.start);
+        let at = asked.checked_duration_since(lost);
         if *answered < over_first {
             match result {
                 Ok(()) => served += 1,
-                Err(error) if error.outcome_unknown() && *asked < dead.start + NOTICED => unknown += 1,
-                Err(error) => panic!("{what} was refused {at:?} after the kill, while there were leases: {error}"),
+                Err(error) if error.outcome_unknown() && gone.is_unnoticed(*answered) => unknown += 1,
+                Err(error) => panic!("{what} was refused {at:?} after the loss, while there were leases: {error}"),
             }
-        } else if *asked > over_last && *answered < dead.end {
-            assert!(told.is_refused_as_stale(), "{what} {at:?} after the kill, without a lease: {result:?}");
+        } else if *asked > over_last && *answered < back {
+            assert!(told.is_refused_as_stale(), "{what} {at:?} after the loss, without a lease: {result:?}");
             refused += 1;
-        } else if *answered < dead.end {
+        } else if *answered < back {
             between += 1;
         }
     }
     let first = all.iter().find(|told| told.is_refused_as_stale());
     println!(
-        "strict: {served} served until {:?} after the kill ({unknown} in flight at it have an unknown outcome), {between} while \
-         leases ended (the first refusal {:?} after the kill), then {refused} refused as RingMayBeStale",
-        over_first - dead.start,
-        first.and_then(|told| told.asked.checked_duration_since(dead.start)),
+        "strict: {served} served until {:?} after the loss ({unknown} in flight at it have an unknown outcome), {between} while \
+         leases ended (the first refusal {:?} after the loss), then {refused} refused as RingMayBeStale",
+        over_first - lost,
+        first.and_then(|told| told.asked.checked_duration_since(lost)),
     );
     assert!(served > 0 && refused > 0);
 }
