@@ -8,6 +8,7 @@
 //! - [`state`]: the tree with the sessions that write to it, as a function from one command to the next state, to be replicated;
 //! - [`watch`]: who asked to be told of which change, and [`watchers`]: how they are told;
 //! - [`api`]: what users of the service see, whoever provides it; [`status`]: what operators see of it;
+//! - [`clock`]: by which sessions and leases are timed;
 //! - [`local`]: the service for one process, without replication;
 //! - [`zookeeper`]: the service kept by a ZooKeeper ensemble;
 //! - [`nookeeper`]: the service kept by the nodes themselves;
@@ -20,6 +21,7 @@
 //! ([`SharedSession`]); the last one is kept for a start at which nobody can be asked.
 
 pub mod api;
+pub mod clock;
 pub mod conformance;
 pub mod local;
 pub mod nookeeper;

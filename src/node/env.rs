@@ -12,8 +12,8 @@ use std::time::{Duration, SystemTime, UNIX_EPOCH};
 use actix::prelude::*;
 use rand::rngs::StdRng;
 use rand::{RngCore, SeedableRng, TryRngCore};
-use rustix::time::{ClockId, clock_gettime};
 
+use crate::coordination::clock;
 use crate::core::id::StoreId;
 use crate::core::key::Key;
 use crate::core::version::{Dot, Object};
@@ -52,13 +52,6 @@ impl Add<Duration> for BootTime {
         BootTime::after_boot(Duration::from_nanos(self.nanos).saturating_add(later))
     }
 }
-
-/// The system's clock that counts suspend, by its name here.
-#[cfg(any(target_os = "linux", target_os = "android"))]
-const BOOT_CLOCK: ClockId = ClockId::Boottime;
-/// The system's clock that counts suspend, by its name here.
-#[cfg(not(any(target_os = "linux", target_os = "android")))]
-const BOOT_CLOCK: ClockId = ClockId::Monotonic;
 
 /// Told of what happens inside a node; a simulation records it.
 pub trait Observer: Send + Sync {
@@ -163,9 +156,7 @@ impl Env {
         if self.simulated.is_some() {
             return BootTime::after_boot(self.made.elapsed());
         }
-        let since_boot = clock_gettime(BOOT_CLOCK);
-        // Never negative: the clock begins with the machine.
-        BootTime::after_boot(Duration::new(since_boot.tv_sec as u64, since_boot.tv_nsec as u32))
+        BootTime::after_boot(clock::since_boot())
     }
 
     /// Who is told of what happens inside.

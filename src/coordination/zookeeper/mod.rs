@@ -43,6 +43,7 @@ use std::time::Duration;
 use ::zookeeper_client as zk;
 
 use super::api::{Answer, Error, Service, Session};
+use super::clock;
 use super::tree::Path;
 use keeper::Keeper;
 use session::ZooKeeperSession;
@@ -94,7 +95,7 @@ impl ZooKeeper {
 impl Service for ZooKeeper {
     fn open(&self, timeout: Duration) -> Answer<'_, Box<dyn Session>> {
         Box::pin(async move {
-            let called = renewal::now();
+            let called = clock::since_boot();
             let timeout = timeout.clamp(TIMEOUT_MIN, TIMEOUT_MAX);
             let failed = |error| self.0.unreachable(&error);
             let client = self.0.connect(self.0.connector(timeout).with_detached()).await.map_err(failed)?;

@@ -37,15 +37,6 @@ use std::time::Duration;
 /// A moment: the time since the machine started, suspended or not.
 pub(super) type Moment = Duration;
 
-pub(super) fn now() -> Moment {
-    #[cfg(any(target_os = "linux", target_os = "android"))]
-    const CLOCK: rustix::time::ClockId = rustix::time::ClockId::Boottime;
-    #[cfg(not(any(target_os = "linux", target_os = "android")))]
-    const CLOCK: rustix::time::ClockId = rustix::time::ClockId::Monotonic;
-    let time = rustix::time::clock_gettime(CLOCK);
-    Duration::new(time.tv_sec.try_into().unwrap_or(0), time.tv_nsec.try_into().unwrap_or(0))
-}
-
 /// How long a touch may take to the leader.
 pub(super) fn on_its_way(timeout: Duration) -> Duration {
     timeout / 3

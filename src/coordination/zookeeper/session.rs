@@ -11,6 +11,7 @@ use super::renewal::{self, Life, Moment};
 use super::watch::ZooKeeperWatch;
 use super::{convert, request, zk};
 use crate::coordination::api::{Answer, Error, Read, Session, SessionState, Watch};
+use crate::coordination::clock;
 use crate::coordination::tree::{
     Change, Content, CreateMode, Listing, Outcome, Path, Refusal, Revision, SessionId, Stat,
 };
@@ -91,9 +92,9 @@ impl Session for ZooKeeperSession {
 
     fn renew(&self) -> Answer<'_, ()> {
         Box::pin(async {
-            let called = renewal::now();
+            let called = clock::since_boot();
             self.commit_nothing().await?;
-            if !self.life.covers(renewal::now()) {
+            if !self.life.covers(clock::since_boot()) {
                 tokio::time::sleep(renewal::on_its_way(self.link.timeout)).await;
                 self.commit_nothing().await?;
             }
