@@ -7,7 +7,7 @@ use bytes::Bytes;
 use tokio::sync::{oneshot, watch};
 
 use super::link::Link;
-use super::renewal::{self, Life, Moment};
+use super::renewal::{Life, Moment, Touch};
 use super::watch::ZooKeeperWatch;
 use super::{convert, request, zk};
 use crate::coordination::api::{Answer, Error, Read, Session, SessionState, Watch};
@@ -94,11 +94,13 @@ impl Session for ZooKeeperSession {
         Box::pin(async {
             let called = clock::since_boot();
             self.commit_nothing().await?;
-            if !self.life.covers(clock::since_boot()) {
-                tokio::time::sleep(renewal::on_its_way(self.link.timeout)).await;
+            let touch = Touch { called, answered: clock::since_boot() };
+            while let Some(unproven) = self.life.to_prove(touch) {
+                let comes = unproven.has_come(self.link.timeout);
+                tokio::time::sleep(comes.saturating_sub(clock::since_boot())).await;
                 self.commit_nothing().await?;
+                self.life.proven(unproven);
             }
-            self.life.lives_from(called);
             Ok(())
         })
     }
