@@ -50,7 +50,7 @@ impl Belonging {
         env: &Env,
     ) -> Result<Belonging, StartError> {
         let config = &citizen.config;
-        let (lease, session) = (Lease::none(), SharedSession::default());
+        let (lease, session) = (Lease::none(), citizen.session.clone());
         let (publish, first) = oneshot::channel();
         let ring_manager = env.start(0, move |_| RingManager::new(publish));
         let last_known = Arc::new(RingAtHome { home, thread: citizen.thread.clone() });

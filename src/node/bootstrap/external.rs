@@ -1,7 +1,6 @@
 //! Entering a cluster whose coordination service is elsewhere: a ZooKeeper, or whatever a test provides.
 
 use std::collections::BTreeMap;
-use std::sync::Arc;
 use std::time::Duration;
 
 use rand::Rng;
@@ -16,14 +15,17 @@ use crate::wire::join::Admission;
 
 impl Bootstrap {
     /// The ZooKeeper that the configuration names.
-    pub(super) fn zookeeper(&self) -> Result<Arc<dyn Service>, BootstrapError> {
+    pub(super) fn zookeeper(&self) -> Result<ZooKeeper, BootstrapError> {
         let config = &self.config.cluster;
         let root = config
             .coordination_root()
             .parse()
             .map_err(|error: PathError| BootstrapError::Service(error.to_string()))?;
-        let zookeeper = ZooKeeper::new(&config.coordination.servers.join(","), root);
-        Ok(Arc::new(zookeeper.map_err(|error| BootstrapError::Service(error.to_string()))?))
+        let servers = config.coordination.servers.join(",");
+        let zookeeper = ZooKeeper::new(&servers, root).map_err(|error| BootstrapError::Service(error.to_string()))?;
+        // Servers that are silent are found out one after the other, and meanwhile an operator looks at the log.
+        self.reception.wait_for(format!("it waits for an answer of ZooKeeper at {servers}"));
+        Ok(zookeeper)
     }
 
     /// Becomes a member if the store is not one.

@@ -36,9 +36,9 @@ pub use thread::Thread;
 use super::env::{Env, Purpose};
 use crate::config::{ClusterConfig, Config, CoordinationKind};
 use crate::coordination::api::{Service, Session};
-use crate::coordination::nookeeper;
 use crate::coordination::registry::{self, Admitted, Founding, Joiner};
-use crate::coordination::status::SharedStatus;
+use crate::coordination::status::{SharedStatus, Status, ZooKeeperStatus};
+use crate::coordination::{SharedSession, nookeeper};
 use crate::core::id::{ClusterId, NodeId, Start, StoreId};
 use crate::storage::StorageError;
 use crate::storage::home::{Home, Joined};
@@ -100,6 +100,8 @@ pub struct Citizen {
     pub status: SharedStatus,
     /// Where sessions are opened.
     pub service: Arc<dyn Service>,
+    /// Where the node's own is published, once it holds one.
+    pub session: SharedSession,
     /// Where the service runs.
     pub thread: Thread,
 }
@@ -135,26 +137,30 @@ impl Bootstrap {
     /// configuration, which is started.
     pub async fn run(mut self, given: Option<Arc<dyn Service>>) -> Result<Citizen, BootstrapError> {
         self.remember();
-        let elsewhere = match (given, self.config.cluster.coordination.kind) {
-            (Some(given), _) => Some(given),
-            (None, CoordinationKind::ZooKeeper) => Some(self.zookeeper()?),
-            (None, CoordinationKind::Embedded) => None,
-        };
-        let service: Arc<dyn Service> = match elsewhere {
-            Some(service) => {
-                self.enter_external(&*service).await?;
-                service
+        let (status, session) = (SharedStatus::default(), SharedSession::default());
+        let tell = |provider: Box<dyn Status>| status.store(Some(Arc::new(provider)));
+        let service: Arc<dyn Service> = match (given, self.config.cluster.coordination.kind) {
+            (Some(given), _) => {
+                self.enter_external(&*given).await?;
+                given
             }
-            None => Arc::new(self.enter_embedded().await?),
+            (None, CoordinationKind::ZooKeeper) => {
+                let zookeeper = self.zookeeper()?;
+                let servers = self.config.cluster.coordination.servers.clone();
+                tell(Box::new(ZooKeeperStatus { servers, session: session.clone() }));
+                self.enter_external(&zookeeper).await?;
+                Arc::new(zookeeper)
+            }
+            (None, CoordinationKind::Embedded) => {
+                let nookeeper = self.enter_embedded().await?;
+                tell(Box::new(nookeeper.clone()));
+                Arc::new(nookeeper)
+            }
         };
         // It is set here alone.
         let _ = self.reception.service.set(service.clone());
-        let status = SharedStatus::default();
-        if let Some(nookeeper) = self.reception.nookeeper.get() {
-            status.store(Some(Arc::new(Box::new(nookeeper.clone()))));
-        }
         let (start, cluster) = (self.start(), self.reception.me().cluster.unwrap_or_default());
-        Ok(Citizen { config: Arc::new(self.config), cluster, start, service, status, thread: self.thread })
+        Ok(Citizen { config: Arc::new(self.config), cluster, start, status, service, session, thread: self.thread })
     }
 
     /// This start of this store.
