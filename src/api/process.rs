@@ -73,7 +73,9 @@ pub fn run_until<F: Future<Output = io::Result<()>>>(
         match result {
             Ok(Some(ending)) => {
                 log::error!("{ending}");
-                begin_again(&mut *home, ending)?;
+                if !ending.make_ready(&mut *home, draw())? {
+                    return Err(ending.into());
+                }
                 home.close()?;
             }
             Ok(None) => return Ok(home.close()?),
@@ -118,18 +120,6 @@ async fn serve(
     };
     env.stop_arbiters();
     result
-}
-
-/// Makes a home ready for another start.
-fn begin_again(home: &mut dyn Home, ending: Ending) -> Result<(), RunError> {
-    match ending {
-        Ending::RolledBack { .. } => Ok(home.set_aside(draw())?),
-        Ending::Recovered { generation } => {
-            home.set_generation(generation)?;
-            Ok(home.drop_coordination()?)
-        }
-        ending @ Ending::GiveUp(_) => Err(ending.into()),
-    }
 }
 
 fn open(config: &Config) -> Result<Box<dyn Home>, StorageError> {

@@ -35,7 +35,8 @@ pub struct Belonging {
     pub session: SharedSession,
     /// How the service is, for operators.
     pub status: SharedStatus,
-    nookeeper: Option<Nookeeper>,
+    /// The embedded service's replica in this node, if it uses that.
+    pub nookeeper: Option<Nookeeper>,
     watcher: Addr<MembershipWatcher>,
     ended: watch::Receiver<Option<Ending>>,
     thread: Thread,

@@ -24,6 +24,7 @@ use super::replica::{HintGauge, Replica, ReplicaParts};
 use super::ring_manager::{Follow, RingManager};
 use super::stats::Stats;
 use super::view::no_health;
+use crate::coordination::nookeeper::Nookeeper;
 use crate::storage::{Engine, StorageError};
 
 /// Why a node did not start.
@@ -179,6 +180,11 @@ impl Node {
             env,
         };
         Ok(Node { handle, disk, handoff, belonging })
+    }
+
+    /// The embedded coordination service's replica in this node, if it uses that.
+    pub fn nookeeper(&self) -> Option<&Nookeeper> {
+        self.belonging.nookeeper.as_ref()
     }
 
     /// Resolves when the node cannot go on as it is.

@@ -1,60 +1,37 @@
-//! Whole nodes in a simulated network: the same actors, frames and timeouts as in a process, with a watched disk below.
+//! Whole nodes in a simulated network: the same actors, frames and timeouts as in a process, the coordination service among
+//! them, with a watched drive below.
 
-use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::{Arc, Mutex};
-use std::time::Duration;
+use std::sync::Arc;
 
-use kv::api::server::Server;
 use kv::config::{Config, NodeEntry};
-use kv::coordination::api::Service;
-use kv::coordination::local::Local;
-use kv::coordination::registry::{self, Founding};
 use kv::core::bucket::{Bucket, Conflict};
-use kv::core::id::{NodeId, StoreId};
-use kv::core::ring::Ring;
-use kv::node::env::{Env, Simulated};
-use kv::node::ring_manager::RingManager;
-use kv::storage::home::memory::MemoryDirectory;
-use kv::storage::memory::{MemoryDisk, Snapshot};
+use kv::core::id::NodeId;
 use rand::rngs::StdRng;
 
 use crate::history::Fault;
-use crate::home::{CLUSTER, WatchedHome};
+use crate::home::Copy;
+use crate::machine::Machine;
 use crate::recorder::Recorder;
-use crate::watched::WatchedEngine;
+use crate::sessions::Sessions;
 
 /// The bucket in which the newest write wins.
 pub const LWW: &str = "lww";
 
 const PORT: u16 = 8000;
-/// How long a sync takes at most on a healthy disk, in microseconds.
-const SYNC_US_MAX: u64 = 5_000;
-
-/// A node, running or not.
-pub struct SimNode {
-    pub name: String,
-    pub store: StoreId,
-    pub disk: MemoryDisk,
-    pub running: bool,
-    sync_us_max: Arc<AtomicU64>,
-    snapshot: Option<Snapshot>,
-}
-
-/// All nodes. What happens to them is recorded.
-pub struct SimCluster {
-    pub nodes: Vec<SimNode>,
-    pub recorder: Arc<Recorder>,
-}
 
 /// What a simulated cluster is made of.
+#[derive(Clone)]
 pub struct Shape {
     pub seed: u64,
     pub nodes: u32,
     /// How far each node's clock is off, in milliseconds.
     pub skews_ms: Vec<i64>,
+    /// How long a session lives without a sign of life, in milliseconds.
+    pub session_ms: u64,
 }
 
 impl Shape {
+    /// What a node is told.
     fn config(&self, id: u32) -> Config {
         let mut config = Config::default();
         config.cluster.name = "simulation".into();
@@ -62,6 +39,13 @@ impl Shape {
         config.cluster.nodes = (1..=self.nodes).map(|id| NodeEntry::new(NodeId(id), format!("n{id}:{PORT}"))).collect();
         let lww = Bucket { conflict: Conflict::Lww, ..Bucket::default() };
         config.cluster.buckets.insert(LWW.into(), lww);
+        // Quick, so that sessions end and leaders are elected within the time that a run has.
+        let coordination = &mut config.cluster.coordination;
+        coordination.bootstrap = true;
+        coordination.heartbeat_ms = 150;
+        coordination.election_timeout_ms = 600;
+        coordination.session_timeout_ms = self.session_ms;
+        coordination.snapshot_every = 100;
         config.node.id = NodeId(id);
         config.node.listen = format!("0.0.0.0:{PORT}");
         config.node.advertise = format!("n{id}:{PORT}");
@@ -69,117 +53,100 @@ impl Shape {
         config.node.timing.handoff_interval_ms = 500;
         config
     }
-
-    fn store(&self, id: u32) -> StoreId {
-        StoreId(0xa5a5 << 112 | u128::from(id))
-    }
-
-    /// The ring that the cluster is founded with, and the service that keeps it.
-    pub fn found(&self) -> (Ring, Local) {
-        let service = Local::new();
-        let config = self.config(1).cluster;
-        let founding = Founding {
-            id: CLUSTER,
-            name: config.name,
-            partitions: config.partitions,
-            replication: config.replication,
-            nodes: config.nodes.iter().map(|node| (node.clone(), Some(self.store(node.id.0)))).collect(),
-            voters: vec![NodeId(1)],
-            buckets: config.buckets,
-        };
-        let membership = futures_now(async {
-            let session = service.open(Duration::from_secs(60)).await.expect("a session");
-            let founded = registry::found(&*session, &founding, 0, &mut || unreachable!("all stores are known")).await;
-            founded.expect("a valid configuration");
-            registry::read(&*session).await.expect("a cluster").membership()
-        });
-        (RingManager::view(membership).expect("a ring").ring, service)
-    }
 }
 
-/// The value of a future that is ready.
-fn futures_now<T>(future: impl Future<Output = T>) -> T {
-    let runtime = tokio::runtime::Builder::new_current_thread().build().expect("a runtime");
-    runtime.block_on(future)
+/// A node, running or not.
+pub struct SimNode {
+    pub machine: Arc<Machine>,
+    pub running: bool,
+    copy: Option<Copy>,
+}
+
+/// All nodes. What happens to them is recorded.
+pub struct SimCluster {
+    pub nodes: Vec<SimNode>,
+    pub recorder: Arc<Recorder>,
+    sessions: Sessions,
 }
 
 impl SimCluster {
-    /// Adds the nodes to a simulation; they start with it.
-    pub fn start(sim: &mut turmoil::Sim, shape: &Shape, service: &Local, recorder: Arc<Recorder>) -> SimCluster {
-        let nodes = (1..=shape.nodes).map(|id| start_node(sim, shape, service, id, &recorder)).collect();
-        SimCluster { nodes, recorder }
+    /// Adds the nodes to a simulation; they start with it, and make the cluster.
+    pub fn start(sim: &mut turmoil::Sim, shape: &Shape, recorder: Arc<Recorder>) -> SimCluster {
+        let machine = |id: u32| {
+            let (seed, skew_ms) = (shape.seed ^ (u64::from(id) << 48), shape.skews_ms[id as usize - 1]);
+            Machine::start(sim, shape.config(id), seed, skew_ms, recorder.clone())
+        };
+        let machines: Vec<_> = (1..=shape.nodes).map(machine).collect();
+        let nodes = machines.into_iter().map(|machine| SimNode { machine, running: true, copy: None });
+        SimCluster { nodes: nodes.collect(), sessions: Sessions::new(recorder.clone()), recorder }
+    }
+
+    /// Where the nodes listen.
+    pub fn servers(&self) -> Vec<String> {
+        self.nodes.iter().map(|node| format!("{}:{PORT}", node.machine.name)).collect()
+    }
+
+    /// Does what is due after each step: a node that learnt that it cannot go on as it is begins again, as the program does, and
+    /// sessions are watched.
+    pub fn tend(&mut self, sim: &mut turmoil::Sim) {
+        for node in &self.nodes {
+            let Some((ending, home)) = node.machine.take_ending() else { continue };
+            // With the host all its tasks are gone, and with them all handles on the home but this one.
+            sim.crash(node.machine.name.as_str());
+            if node.machine.make_ready(ending, home) {
+                sim.bounce(node.machine.name.as_str());
+            }
+        }
+        for node in &self.nodes {
+            node.machine.with_nookeeper(|nookeeper| self.sessions.look(&node.machine.name, nookeeper));
+        }
+    }
+
+    /// What went wrong in a node that nothing was done to.
+    pub fn trouble(&self) -> Option<String> {
+        self.nodes.iter().find_map(|node| node.machine.trouble())
     }
 
     /// Kills a node's process; with its power, unsynced bytes go too.
     pub fn stop(&mut self, sim: &mut turmoil::Sim, node: usize, fault: Fault, rng: &mut StdRng) {
-        let node = &mut self.nodes[node];
+        let SimNode { machine, running, .. } = &mut self.nodes[node];
         match fault {
-            Fault::PowerLoss => node.disk.power_loss(rng),
-            _ => node.disk.crash(),
+            Fault::PowerLoss => machine.drive.power_loss(rng),
+            _ => machine.drive.crash(),
         }
-        sim.crash(node.name.as_str());
-        node.running = false;
-        self.recorder.fault(node.store, fault);
+        machine.stopped();
+        self.sessions.stopped(&machine.name);
+        sim.crash(machine.name.as_str());
+        *running = false;
+        if let Some(store) = machine.store() {
+            self.recorder.fault(store, fault);
+        }
     }
 
-    /// Empties the disk of a node that is down, or puts an earlier state on it.
+    /// Empties the drive of a node that is down, or puts an earlier state on it.
     pub fn forget(&mut self, node: usize, fault: Fault) {
-        let node = &mut self.nodes[node];
-        match (fault, &node.snapshot) {
-            (Fault::Rollback, Some(snapshot)) => node.disk.restore(snapshot),
-            _ => node.disk.wipe(),
+        let SimNode { machine, copy, .. } = &self.nodes[node];
+        let store = machine.store();
+        match (fault, copy) {
+            (Fault::Rollback, Some(copy)) => machine.drive.restore(copy),
+            _ => machine.wipe(),
         }
-        self.recorder.fault(node.store, fault);
+        if let Some(store) = store {
+            self.recorder.fault(store, fault);
+        }
     }
 
-    /// Remembers what a disk holds, for a rollback.
+    /// Remembers what the drive of a node that is down holds, for a rollback.
     pub fn remember(&mut self, node: usize) {
         let node = &mut self.nodes[node];
-        node.snapshot = Some(node.disk.snapshot());
+        node.copy = Some(node.machine.drive.copy());
     }
 
     /// Starts a node that is down.
     pub fn restart(&mut self, sim: &mut turmoil::Sim, node: usize) {
         let node = &mut self.nodes[node];
-        node.disk.heal();
-        sim.bounce(node.name.as_str());
+        node.machine.drive.disk().heal();
+        sim.bounce(node.machine.name.as_str());
         node.running = true;
     }
-
-    /// Makes a disk slower than it was by this factor; 1 is healthy.
-    pub fn slow_disk(&self, node: usize, factor: u64) {
-        self.nodes[node].sync_us_max.store(SYNC_US_MAX * factor, Ordering::Relaxed);
-    }
-}
-
-fn start_node(sim: &mut turmoil::Sim, shape: &Shape, service: &Local, id: u32, recorder: &Arc<Recorder>) -> SimNode {
-    let (disk, name) = (MemoryDisk::new(), format!("n{id}"));
-    let (config, store) = (shape.config(id), shape.store(id));
-    let sync_us_max = Arc::new(AtomicU64::new(SYNC_US_MAX));
-    let starts = Arc::new(AtomicU64::new(0));
-    let (seed, skew_ms) = (shape.seed, shape.skews_ms[id as usize - 1]);
-    let node = SimNode {
-        name: name.clone(),
-        store,
-        disk: disk.clone(),
-        running: true,
-        sync_us_max: sync_us_max.clone(),
-        snapshot: None,
-    };
-    let (recorder, service, directory) = (recorder.clone(), service.clone(), MemoryDirectory::default());
-    sim.host(name, move || {
-        let start = starts.fetch_add(1, Ordering::Relaxed) + 1;
-        let (config, recorder, sync_us_max) = (config.clone(), recorder.clone(), sync_us_max.clone());
-        let engine = WatchedEngine::open(store, &disk, recorder.clone());
-        let home = WatchedHome::open(&directory, store, &config, engine);
-        let service = Arc::new(service.clone());
-        async move {
-            // Every start has randomness of its own, or two lives would be one.
-            let seed = seed ^ ((id as u64) << 48) ^ (start << 32);
-            let env = Env::simulated(1, Simulated { seed, skew_ms, sync_us_max, observer: recorder });
-            let _server = Server::start(config, Arc::new(Mutex::new(Box::new(home))), Some(service), env).await?;
-            std::future::pending().await
-        }
-    });
-    node
 }

@@ -173,6 +173,24 @@ pub enum What {
         store: StoreId,
         fault: Fault,
     },
+    /// The coordination service has this session, and in it the live entry of a store.
+    SessionBegan {
+        store: StoreId,
+        session: u64,
+    },
+    /// The coordination service has ended this session of a store: some replica has applied it.
+    SessionEnded {
+        store: StoreId,
+        session: u64,
+    },
+    /// A store relied on its lease: as a replica, in a reply, or as a coordinator, in answering a strict request.
+    StrictCounted {
+        store: StoreId,
+    },
+    /// A store was told that it was rolled back, and its bytes were put aside.
+    SetAside {
+        store: StoreId,
+    },
     /// Faults and workload are over, anti-entropy and hints have had their time. Reads from here on are *final*.
     Settled,
     /// What a store holds at the end: recorded for every owner of a key, also one that holds nothing, and for every

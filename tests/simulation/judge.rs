@@ -3,8 +3,10 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use kv::client::Client;
+use kv::client::{Client, ClientError};
+use kv::core::id::NodeId;
 use kv::core::key::Key;
+use kv::core::ring::Ring;
 use kv::wire::report::{Inspect, Inspection, LocateReport};
 use tokio::time::{Instant, sleep};
 
@@ -14,57 +16,84 @@ use crate::recorder::Recorder;
 /// How long healing may take.
 const PATIENCE: Duration = Duration::from_secs(60);
 
-const EVERYBODY: Quorums = Quorums { n: 3, r: 3, w: 3, pr: 3, pw: 3, sloppy: false };
+/// The node of a store that nobody has any more.
+const NOBODY: NodeId = NodeId(0);
 
 /// Waits until the cluster is whole, then records what every client would read and what every store holds.
-pub async fn judge(client: Client, recorder: Arc<Recorder>, id: ClientId) -> Result<(), String> {
-    let until = Instant::now() + PATIENCE;
-    while let Some(trouble) = trouble(&client).await {
-        if Instant::now() > until {
-            return Err(format!("not whole after {PATIENCE:?}: {trouble}"));
-        }
-        sleep(Duration::from_millis(200)).await;
-    }
+pub async fn judge(client: Client, nodes: u32, recorder: Arc<Recorder>, id: ClientId) -> Result<(), String> {
+    let ring = wait_until_whole(&client, nodes).await?;
     let keys = recorder.written_keys();
     // There is no anti-entropy yet: reads of all owners are what repairs.
+    let until = Instant::now() + PATIENCE;
     for key in &keys {
-        heal(&client, key, until).await?;
+        heal(&client, &ring, key, until).await?;
     }
     recorder.record(What::Settled);
     for key in &keys {
-        let operation = recorder.invoke(id, key, EVERYBODY, Call::Get);
-        let read = read_all(&client, key).await.map_err(|error| format!("final read of {key}: {error}"))?;
+        let everybody = everybody(&ring, key);
+        let operation = recorder.invoke(id, key, everybody, Call::Get);
+        let read = read(&client, key, everybody).await.map_err(|error| format!("final read of {key}: {error}"))?;
         recorder.answer(operation, Outcome::Read(read));
-        look(&client, &recorder, key).await?;
+        look(&client, &ring, &recorder, key).await?;
     }
     Ok(())
 }
 
-/// Why the cluster is not whole.
-async fn trouble(client: &Client) -> Option<String> {
-    for member in client.ring().ring.members() {
-        match client.inspect(member.node, Inspect::Status).await {
-            Ok(Inspection::Status(status)) => {
-                if let Some(peer) = status.peers.iter().find(|peer| !peer.up) {
-                    return Some(format!("node {} does not reach node {}", member.node, peer.node));
-                }
-                if !status.hints.is_empty() {
-                    return Some(format!("node {} holds hints: {:?}", member.node, status.hints));
-                }
-            }
-            Ok(other) => return Some(format!("{other:?}")),
-            Err(error) => return Some(format!("node {}: {error}", member.node)),
-        }
-    }
-    None
+/// Quorums of all owners of a key that are left. A store that was wiped or set aside keeps its places, but nobody has it.
+fn everybody(ring: &Ring, key: &Key) -> Quorums {
+    let left = ring.owners(ring.partition_of(key)).filter(|owner| owner.node != NOBODY).count() as u8;
+    Quorums { n: 3, r: left, w: left, pr: left, pw: left, sloppy: false }
 }
 
-async fn heal(client: &Client, key: &Key, until: Instant) -> Result<(), String> {
+/// Waits until every node serves, reaches all others, and holds a lease by the same ring; answers that ring.
+pub async fn wait_until_whole(client: &Client, nodes: u32) -> Result<Ring, String> {
+    let until = Instant::now() + PATIENCE;
     loop {
-        let _ = read_all(client, key).await;
+        match whole(client, nodes).await {
+            Ok(ring) => return Ok(ring),
+            Err(trouble) if Instant::now() > until => return Err(format!("not whole after {PATIENCE:?}: {trouble}")),
+            Err(_) => sleep(Duration::from_millis(200)).await,
+        }
+    }
+}
+
+/// The ring that all nodes work with, or why the cluster is not whole. Hints for a store that nobody has remain.
+async fn whole(client: &Client, nodes: u32) -> Result<Ring, String> {
+    let mut rings = vec![];
+    for node in (1..=nodes).map(NodeId) {
+        let failed = |error| format!("node {node}: {error}");
+        let status = match client.inspect(node, Inspect::Status).await.map_err(failed)? {
+            Inspection::Status(status) => status,
+            other => return Err(format!("{other:?}")),
+        };
+        if let Some(peer) = status.peers.iter().find(|peer| !peer.up && peer.node != NOBODY) {
+            return Err(format!("node {node} does not reach node {}: {:?}", peer.node, peer.trouble));
+        }
+        if status.hints.iter().any(|(target, _)| *target != NOBODY) {
+            return Err(format!("node {node} holds hints: {:?}", status.hints));
+        }
+        if !status.leased {
+            return Err(format!("node {node} has no lease"));
+        }
+        match client.inspect(node, Inspect::Ring).await.map_err(failed)? {
+            Inspection::Ring(report) => rings.push(report.ring),
+            other => return Err(format!("{other:?}")),
+        }
+    }
+    let ring = rings.swap_remove(0);
+    if rings.iter().any(|other| other.epoch != ring.epoch) {
+        return Err("the nodes work with different rings".into());
+    }
+    Ok(ring)
+}
+
+async fn heal(client: &Client, ring: &Ring, key: &Key, until: Instant) -> Result<(), String> {
+    loop {
+        let _ = read(client, key, everybody(ring, key)).await;
         sleep(Duration::from_millis(50)).await;
         let located = locate(client, key).await?;
-        let owners: Vec<_> = located.replicas.iter().filter(|replica| replica.owner).collect();
+        let owners: Vec<_> =
+            located.replicas.iter().filter(|replica| replica.owner && replica.node != NOBODY).collect();
         if owners.windows(2).all(|pair| pair[0].holds == pair[1].holds) {
             return Ok(());
         }
@@ -74,8 +103,8 @@ async fn heal(client: &Client, key: &Key, until: Instant) -> Result<(), String> 
     }
 }
 
-async fn read_all(client: &Client, key: &Key) -> Result<Vec<WriteId>, kv::client::ClientError> {
-    let read = client.get(&key.name).bucket(&key.bucket).r(3).pr(3).await?;
+async fn read(client: &Client, key: &Key, quorums: Quorums) -> Result<Vec<WriteId>, ClientError> {
+    let read = client.get(&key.name).bucket(&key.bucket).r(quorums.r).pr(quorums.pr).await?;
     Ok(read.values.iter().map(|value| WriteId::of_value(&value.bytes)).collect())
 }
 
@@ -86,10 +115,14 @@ async fn locate(client: &Client, key: &Key) -> Result<LocateReport, String> {
     }
 }
 
-async fn look(client: &Client, recorder: &Recorder, key: &Key) -> Result<(), String> {
-    let ring = client.ring();
+async fn look(client: &Client, ring: &Ring, recorder: &Recorder, key: &Key) -> Result<(), String> {
     for replica in locate(client, key).await?.replicas {
-        let store = ring.ring.node(replica.node).ok_or("a stranger")?.store;
+        // What is kept for a store that nobody has waits for an operator.
+        let waits = !replica.hints.is_empty() && replica.hints.iter().all(|target| *target == NOBODY);
+        if replica.node == NOBODY || (waits && !replica.owner) {
+            continue;
+        }
+        let store = ring.node(replica.node).ok_or("a stranger")?.store;
         let held = replica.holds.map_err(|error| format!("{key} at node {}: {error}", replica.node))?;
         // A record without an event is as good as none: what a mutant leaves in it must show by what it does.
         let object = held.filter(|held| !held.context.is_empty()).map(|held| format!("{held:?}"));

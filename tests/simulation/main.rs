@@ -7,11 +7,19 @@ mod history;
 mod invariants;
 
 #[cfg(feature = "sim")]
+#[path = "../nookeeper/alone.rs"]
+mod alone;
+#[cfg(feature = "sim")]
 mod cluster;
 #[cfg(feature = "sim")]
 mod home;
 #[cfg(feature = "sim")]
 mod judge;
+#[cfg(feature = "sim")]
+#[path = "../nookeeper/lock.rs"]
+mod lock;
+#[cfg(feature = "sim")]
+mod machine;
 #[cfg(feature = "mutants")]
 mod mutants;
 #[cfg(feature = "sim")]
@@ -25,6 +33,8 @@ mod recorder;
 mod run;
 #[cfg(feature = "sim")]
 mod seeds;
+#[cfg(feature = "sim")]
+mod sessions;
 #[cfg(feature = "sim")]
 mod watched;
 #[cfg(feature = "sim")]

@@ -84,9 +84,10 @@ pub struct Nemesis {
 }
 
 impl Nemesis {
-    pub fn new(seed: u64, temper: Temper, clients: Vec<String>) -> Nemesis {
+    /// Strikes from a second after `now` on.
+    pub fn new(seed: u64, temper: Temper, clients: Vec<String>, now: Duration) -> Nemesis {
         let rng = StdRng::seed_from_u64(seed ^ 0x6e65_6d65_7369_7300);
-        let next = Duration::from_secs(1);
+        let next = now + Duration::from_secs(1);
         Nemesis { temper, rng, clients, next, endings: vec![], forgotten: false, remembered: None }
     }
 
@@ -122,7 +123,7 @@ impl Nemesis {
             if cluster.nodes[node].running {
                 cluster.stop(sim, node, Fault::Crash, &mut self.rng);
             }
-            cluster.slow_disk(node, 1);
+            cluster.nodes[node].machine.slow_disk(1);
             cluster.restart(sim, node);
         }
     }
@@ -169,16 +170,18 @@ impl Nemesis {
             }
             Kind::SlowDisk => {
                 let node = self.running(cluster)?;
-                cluster.slow_disk(node, 100);
+                cluster.nodes[node].machine.slow_disk(100);
                 Some(Ending::HealthyDisk(node))
             }
             Kind::FailSync | Kind::FullDisk => {
                 let node = self.running(cluster)?;
                 match kind {
-                    Kind::FailSync => cluster.nodes[node].disk.fail_next_sync(),
-                    _ => cluster.nodes[node].disk.set_full(true),
+                    Kind::FailSync => cluster.nodes[node].machine.drive.disk().fail_next_sync(),
+                    _ => cluster.nodes[node].machine.drive.disk().set_full(true),
                 }
-                cluster.recorder.fault(cluster.nodes[node].store, Fault::DiskFailure);
+                if let Some(store) = cluster.nodes[node].machine.store() {
+                    cluster.recorder.fault(store, Fault::DiskFailure);
+                }
                 None
             }
         }
@@ -189,7 +192,7 @@ impl Nemesis {
             Ending::Restart(nodes) => nodes.into_iter().for_each(|node| cluster.restart(sim, node)),
             Ending::Repair(cut) => cut.iter().for_each(|(a, b)| sim.repair(a.as_str(), b.as_str())),
             Ending::Release(a, b) => sim.release(a.as_str(), b.as_str()),
-            Ending::HealthyDisk(node) => cluster.slow_disk(node, 1),
+            Ending::HealthyDisk(node) => cluster.nodes[node].machine.slow_disk(1),
         }
     }
 
@@ -229,8 +232,9 @@ impl Nemesis {
         let Some(key) = keys.choose(&mut self.rng) else { return vec![] };
         let ring = cluster.recorder.ring();
         let owners: Vec<StoreId> = ring.owners(ring.partition_of(key)).map(|member| member.store).collect();
-        let names = cluster.nodes.iter().filter(|node| owners.contains(&node.store));
-        names.map(|node| node.name.clone()).collect()
+        let names =
+            cluster.nodes.iter().filter(|node| node.machine.store().is_some_and(|store| owners.contains(&store)));
+        names.map(|node| node.machine.name.clone()).collect()
     }
 
     fn running(&mut self, cluster: &SimCluster) -> Option<usize> {
@@ -248,7 +252,7 @@ impl Nemesis {
     }
 
     fn hosts(&self, cluster: &SimCluster) -> Vec<String> {
-        cluster.nodes.iter().map(|node| node.name.clone()).chain(self.clients.iter().cloned()).collect()
+        cluster.nodes.iter().map(|node| node.machine.name.clone()).chain(self.clients.iter().cloned()).collect()
     }
 }
 

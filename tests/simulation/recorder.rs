@@ -1,7 +1,7 @@
 //! Writes the history down, for clients, stores and nemesis alike.
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::sync::{Arc, Mutex, MutexGuard};
+use std::sync::{Arc, Mutex, MutexGuard, OnceLock};
 
 use kv::core::id::StoreId;
 use kv::core::key::Key;
@@ -22,7 +22,8 @@ impl State {
 
 /// The history in the making.
 pub struct Recorder {
-    ring: Ring,
+    /// Once the cluster has formed.
+    ring: OnceLock<Ring>,
     state: Mutex<State>,
 }
 
@@ -37,17 +38,22 @@ struct State {
 }
 
 impl Recorder {
-    /// For a cluster with this ring.
-    pub fn new(ring: Ring, lww_bucket: &'static str, clock_skew_max: Micros) -> Arc<Recorder> {
+    /// For a cluster that has not formed yet.
+    pub fn new(lww_bucket: &'static str, clock_skew_max: Micros) -> Arc<Recorder> {
         let mut history = History::default();
         history.clock_skew_max = clock_skew_max;
         history.declare_lww(lww_bucket);
-        Arc::new(Recorder { ring, state: Mutex::new(State { history, ..State::default() }) })
+        Arc::new(Recorder { ring: OnceLock::new(), state: Mutex::new(State { history, ..State::default() }) })
     }
 
-    /// The ring, which never changes.
+    /// The cluster has formed, with this ring. Who owns what never changes from now on: whoever loses its store keeps its places.
+    pub fn formed(&self, ring: Ring) {
+        assert!(self.ring.set(ring).is_ok(), "a cluster forms once");
+    }
+
+    /// The ring with which the cluster has formed. There is one as soon as there are clients.
     pub fn ring(&self) -> &Ring {
-        &self.ring
+        self.ring.get().expect("the cluster has formed")
     }
 
     /// A number for a write.
@@ -112,7 +118,8 @@ impl Recorder {
 
     /// Whether the store is one of the key's owners.
     pub fn owns(&self, store: StoreId, key: &Key) -> bool {
-        self.ring.owns(store, self.ring.partition_of(key), self.ring.replication)
+        let ring = self.ring();
+        ring.owns(store, ring.partition_of(key), ring.replication)
     }
 
     /// All keys that anybody wrote.
@@ -145,6 +152,10 @@ impl Observer for Recorder {
             Some(Payload::Tombstone) | None => state.deletes.get(key).copied().unwrap_or(WriteId::GARBAGE),
         };
         state.history.record(now(), What::Minted { store, key: key.clone(), dot: dot.to_string(), write });
+    }
+
+    fn strict_counted(&self, store: StoreId) {
+        self.record(What::StrictCounted { store });
     }
 }
 

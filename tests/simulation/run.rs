@@ -6,14 +6,16 @@ use std::sync::Arc;
 use std::time::{Duration, UNIX_EPOCH};
 
 use kv::client::Client;
+use kv::core::ring::Ring;
 use rand::rngs::StdRng;
 use rand::{Rng, SeedableRng};
 use tokio::sync::watch;
 
+use crate::alone::alone;
 use crate::cluster::{LWW, Shape, SimCluster};
 use crate::history::{ClientId, Fault, History};
 use crate::invariants::{self, Violation};
-use crate::judge::judge;
+use crate::judge::{judge, wait_until_whole};
 use crate::nemesis::{Kind, Nemesis, Temper};
 use crate::recorder::Recorder;
 use crate::workload::{Character, Habits, Worker};
@@ -29,6 +31,8 @@ pub struct Plan {
     pub temper: Temper,
     pub habits: Habits,
     pub skew_max_ms: i64,
+    /// How long a session lives without a sign of life, in milliseconds.
+    pub session_ms: u64,
 }
 
 impl Plan {
@@ -63,7 +67,8 @@ impl Plan {
             characters: Character::USUAL,
             forgetful: forget.is_some(),
         };
-        Plan { seed, nodes, temper, habits, skew_max_ms: if rng.random_bool(0.5) { 0 } else { 500 } }
+        let skew_max_ms = if rng.random_bool(0.5) { 0 } else { 500 };
+        Plan { seed, nodes, temper, habits, skew_max_ms, session_ms: 2000 }
     }
 }
 
@@ -89,13 +94,41 @@ impl Report {
     }
 }
 
+/// How far a run is.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug)]
+enum Phase {
+    /// The nodes make the cluster.
+    Forming,
+    /// Clients work, the nemesis strikes.
+    Working,
+    /// There is peace.
+    Settling,
+}
+
+/// What the hosts of a run and whoever drives it tell each other.
+struct Stage {
+    phase: watch::Sender<Phase>,
+    /// Clients that are done.
+    done: RefCell<u32>,
+    /// The ring of the cluster that has formed, or why none has.
+    formed: RefCell<Option<Result<Ring, String>>>,
+    verdict: RefCell<Option<Result<(), String>>>,
+}
+
+impl Stage {
+    async fn reached(&self, phase: Phase) -> turmoil::Result {
+        self.phase.subscribe().wait_for(|now| *now >= phase).await?;
+        Ok(())
+    }
+}
+
 /// Runs a plan to its end.
 pub fn run(plan: Plan) -> Report {
+    let _alone = alone();
     let mut rng = StdRng::seed_from_u64(plan.seed);
     let skews_ms = (0..plan.nodes).map(|_| rng.random_range(-plan.skew_max_ms..=plan.skew_max_ms)).collect();
-    let shape = Shape { seed: plan.seed, nodes: plan.nodes, skews_ms };
-    let (ring, service) = shape.found();
-    let recorder = Recorder::new(ring, LWW, 2 * plan.skew_max_ms as u64 * 1000);
+    let shape = Shape { seed: plan.seed, nodes: plan.nodes, skews_ms, session_ms: plan.session_ms };
+    let recorder = Recorder::new(LWW, 2 * plan.skew_max_ms as u64 * 1000);
     let mut sim = turmoil::Builder::new()
         .rng_seed(plan.seed)
         .epoch(UNIX_EPOCH + EPOCH)
@@ -105,57 +138,91 @@ pub fn run(plan: Plan) -> Report {
         .tcp_capacity(4096)
         .enable_random_order()
         .build();
-    let mut cluster = SimCluster::start(&mut sim, &shape, &service, recorder.clone());
-    let servers: Vec<String> = cluster.nodes.iter().map(|node| format!("{}:8000", node.name)).collect();
-
-    let (done, mut finished) = (Rc::new(RefCell::new(0)), vec![]);
+    let mut cluster = SimCluster::start(&mut sim, &shape, recorder.clone());
+    let servers = cluster.servers();
+    let stage = Rc::new(Stage {
+        phase: watch::channel(Phase::Forming).0,
+        done: RefCell::default(),
+        formed: RefCell::default(),
+        verdict: RefCell::default(),
+    });
+    let mut clients = vec![];
     for id in 0..CLIENTS {
         let name = format!("client{id}");
-        let (servers, recorder, done, seed, habits) =
-            (servers.clone(), recorder.clone(), done.clone(), plan.seed, plan.habits);
-        finished.push(name.clone());
+        let (servers, recorder, stage, seed, habits) =
+            (servers.clone(), recorder.clone(), stage.clone(), plan.seed, plan.habits);
+        clients.push(name.clone());
         sim.client(name, async move {
+            stage.reached(Phase::Working).await?;
             let client = connect(servers, seed ^ id as u64).await;
             Worker::new(ClientId(id), client, recorder, seed, habits).run().await;
-            *done.borrow_mut() += 1;
+            *stage.done.borrow_mut() += 1;
             Ok(())
         });
     }
-    let verdict = Rc::new(RefCell::new(None));
-    let (settle, settled) = watch::channel(false);
-    sim.client("judge", judging(servers, plan.seed, recorder.clone(), settled, verdict.clone()));
+    sim.client("judge", judging(servers, plan.seed, plan.nodes, recorder.clone(), stage.clone()));
 
-    let mut nemesis = Nemesis::new(plan.seed, plan.temper, finished);
-    while *done.borrow() < CLIENTS {
-        nemesis.tick(&mut sim, &mut cluster);
-        sim.step().expect("no host fails");
-    }
-    nemesis.relent(&mut sim, &mut cluster);
-    settle.send(true).expect("the judge waits");
-    while verdict.borrow().is_none() {
-        sim.step().expect("no host fails");
-    }
-    let trouble = verdict.take().and_then(Result::err);
-    drop(sim);
+    let trouble = play(&mut sim, &mut cluster, &stage, plan, clients);
+    drop((sim, cluster));
     let history = recorder.history();
     // A history without an end is judged by its trouble alone.
     let violations = if trouble.is_none() { invariants::check(&history) } else { vec![] };
     Report { history, violations, trouble }
 }
 
-type Verdict = Rc<RefCell<Option<Result<(), String>>>>;
+/// Lets it happen; answers what went wrong outside the history.
+fn play(
+    sim: &mut turmoil::Sim,
+    cluster: &mut SimCluster,
+    stage: &Stage,
+    plan: Plan,
+    clients: Vec<String>,
+) -> Option<String> {
+    let step = |sim: &mut turmoil::Sim, cluster: &mut SimCluster| {
+        sim.step().expect("no host fails");
+        cluster.tend(sim);
+        cluster.trouble()
+    };
+    while stage.formed.borrow().is_none() {
+        if let Some(trouble) = step(sim, cluster) {
+            return Some(trouble);
+        }
+    }
+    match stage.formed.take()? {
+        Ok(ring) => cluster.recorder.formed(ring),
+        Err(trouble) => return Some(trouble),
+    }
+    stage.phase.send_replace(Phase::Working);
+    let mut nemesis = Nemesis::new(plan.seed, plan.temper, clients, sim.elapsed());
+    while *stage.done.borrow() < CLIENTS {
+        nemesis.tick(sim, cluster);
+        if let Some(trouble) = step(sim, cluster) {
+            return Some(trouble);
+        }
+    }
+    nemesis.relent(sim, cluster);
+    stage.phase.send_replace(Phase::Settling);
+    while stage.verdict.borrow().is_none() {
+        if let Some(trouble) = step(sim, cluster) {
+            return Some(trouble);
+        }
+    }
+    stage.verdict.take().and_then(Result::err)
+}
 
 async fn judging(
     servers: Vec<String>,
     seed: u64,
+    nodes: u32,
     recorder: Arc<Recorder>,
-    mut settled: watch::Receiver<bool>,
-    verdict: Verdict,
+    stage: Rc<Stage>,
 ) -> turmoil::Result {
-    settled.changed().await?;
     let client = connect(servers, seed).await;
-    let result = judge(client, recorder, ClientId(CLIENTS)).await;
-    *verdict.borrow_mut() = Some(result);
+    let formed = wait_until_whole(&client, nodes).await;
+    *stage.formed.borrow_mut() = Some(formed);
+    stage.reached(Phase::Settling).await?;
+    let verdict = judge(client, nodes, recorder, ClientId(CLIENTS)).await;
+    *stage.verdict.borrow_mut() = Some(verdict);
     Ok(())
 }
 

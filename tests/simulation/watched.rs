@@ -9,7 +9,6 @@ use bytes::Bytes;
 use kv::core::id::StoreId;
 use kv::core::key::Key;
 use kv::core::version::Record;
-use kv::storage::memory::{MemoryDisk, MemoryEngine};
 use kv::storage::{Batch, Engine, Space, StorageError};
 
 use crate::recorder::Recorder;
@@ -17,16 +16,15 @@ use crate::recorder::Recorder;
 /// The engine of one start of one store.
 pub struct WatchedEngine {
     store: StoreId,
-    engine: MemoryEngine,
+    engine: Arc<dyn Engine>,
     recorder: Arc<Recorder>,
     /// Records applied since the last sync.
     unsynced: Mutex<Vec<(Bytes, Bytes)>>,
 }
 
 impl WatchedEngine {
-    /// Opens the disk. What is on it now is durable.
-    pub fn open(store: StoreId, disk: &MemoryDisk, recorder: Arc<Recorder>) -> WatchedEngine {
-        let engine = disk.open();
+    /// Watches an engine that was just opened. What is in it now is durable.
+    pub fn open(store: StoreId, engine: Arc<dyn Engine>, recorder: Arc<Recorder>) -> WatchedEngine {
         let held = engine.scan(Space::Objects, &[], None, usize::MAX).expect("an open engine");
         held.iter().for_each(|(key, record)| report(store, key, record, &recorder));
         WatchedEngine { store, engine, recorder, unsynced: Mutex::default() }

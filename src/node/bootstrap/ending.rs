@@ -1,4 +1,4 @@
-//! Why a node cannot go on as it is, and what is to be done with its store then.
+//! Why a node cannot go on as it is, and what is done with its store then.
 
 use std::time::Duration;
 
@@ -7,6 +7,8 @@ use tokio::time::Instant;
 
 use crate::coordination::registry::Verdict;
 use crate::core::id::StoreId;
+use crate::storage::StorageError;
+use crate::storage::home::Home;
 use crate::wire::handshake::Refusal;
 
 /// A copy is told so for as long as its original runs, a store that was restarted only until its old links are noticed to be dead.
@@ -42,6 +44,23 @@ pub enum Ending {
 }
 
 impl Ending {
+    /// Makes the home of the node that has ended ready for another start, should the store be replaced by `fresh`, drawn at
+    /// random. Answers whether there is to be one; if not, the home is left as it is, for an operator.
+    ///
+    /// # Errors
+    /// Those of the home. Nobody else may hold its engine or the coordination service's database any more.
+    pub fn make_ready(&self, home: &mut dyn Home, fresh: StoreId) -> Result<bool, StorageError> {
+        match self {
+            Ending::RolledBack { .. } => home.set_aside(fresh)?,
+            Ending::Recovered { generation } => {
+                home.set_generation(*generation)?;
+                home.drop_coordination()?;
+            }
+            Ending::GiveUp(_) => return Ok(false),
+        }
+        Ok(true)
+    }
+
     /// What a refusal in a greeting means. `None`: try again.
     fn of_refusal(refusal: &Refusal) -> Option<Ending> {
         match refusal {

@@ -29,6 +29,10 @@ impl fmt::Display for What {
                 write!(f, "{store:?}, {}, durably covers {dot} of {key}", role(*owner))
             }
             What::Faulted { store, fault } => write!(f, "{store:?}: {fault:?}"),
+            What::SessionBegan { store, session } => write!(f, "{store:?} is alive in session {session}"),
+            What::SessionEnded { store, session } => write!(f, "{store:?} has lost session {session}"),
+            What::StrictCounted { store } => write!(f, "{store:?} relies on its lease"),
+            What::SetAside { store } => write!(f, "{store:?} is set aside"),
             What::Settled => f.write_str("settled"),
             What::Holds { store, key, owner, object } => {
                 write!(f, "{store:?}, {}, ends with {} of {key}", role(*owner), object.as_deref().unwrap_or("nothing"))

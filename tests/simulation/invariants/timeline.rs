@@ -131,7 +131,11 @@ impl<'h> Timeline<'h> {
                 }
                 What::Settled => timeline.settled = Some(place),
                 What::Faulted { store, fault } => timeline.faults.push((place, *store, *fault)),
-                What::Holds { .. } => {}
+                What::Holds { .. }
+                | What::SessionBegan { .. }
+                | What::SessionEnded { .. }
+                | What::StrictCounted { .. }
+                | What::SetAside { .. } => {}
             }
         }
         timeline.causality = Causality::new(&timeline);
