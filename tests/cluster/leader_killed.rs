@@ -1,10 +1,10 @@
-//! The leader of the coordination service is killed again and again under a stream of versioned writes: none that was acknowledged
-//! is lost, none is applied twice, revisions only rise, and each node of the tree is linearizable.
+//! The leader of the coordination service is killed, or put to sleep, again and again under a stream of versioned writes: none that
+//! was acknowledged is lost, none is applied twice, revisions only rise, and each node of the tree is linearizable.
 //!
 //! The same is simulated in `tests/nookeeper`, with the same judges. These are real processes, that go with whatever they had under
-//! way and come back with what their disks hold.
+//! way and come back with what their disks hold, or believing that they lead.
 //!
-//! `KV_LEADER_KILLS` says how often. It prints how long there was no leader: from each kill to the first write that was asked for
+//! `KV_LEADER_KILLS` says how often. It prints how long there was no leader: from each loss to the first write that was asked for
 //! after it and acknowledged.
 
 mod record;
@@ -20,13 +20,14 @@ use tokio::time::sleep;
 use crate::history::{History, Micros, Operation};
 use crate::inspection::leader;
 use crate::invariants;
+use crate::loss::Loss;
 use crate::numbers::number;
 use crate::process::Cluster;
 use crate::wait::until;
 use record::Record;
 use writing::Writer;
 
-/// Kills in the short form.
+/// Losses in the short form.
 const FEW: u64 = 5;
 /// Clients that write.
 const WRITERS: u32 = 6;
@@ -35,7 +36,17 @@ const LEADS: Duration = Duration::from_millis(500);
 
 #[tokio::test]
 async fn acknowledged_writes_survive_the_leaders() {
-    let kills = number("KV_LEADER_KILLS").unwrap_or(FEW);
+    lose_leaders(Loss::Killed).await;
+}
+
+/// Who wakes up must not answer by what it knew when it fell asleep.
+#[tokio::test]
+async fn a_leader_that_wakes_up_is_none() {
+    lose_leaders(Loss::Paused).await;
+}
+
+async fn lose_leaders(loss: Loss) {
+    let losses = number("KV_LEADER_KILLS").unwrap_or(FEW);
     let mut cluster = Cluster::start().await;
     let (ids, client) = (cluster.ids(), cluster.client().await);
     let record = Arc::new(Record::new());
@@ -46,17 +57,18 @@ async fn acknowledged_writes_survive_the_leaders() {
         writers.spawn(writer.run(stop.clone()));
     }
 
-    let mut killed_at = vec![];
-    for kill in 0..kills {
+    let mut lost_at = vec![];
+    for turn in 0..losses {
         sleep(LEADS).await;
         let leads = until("a leader that all agree on", async || leader(&client, &ids).await).await;
-        killed_at.push(record.now());
-        record.note(format!("kill {kill}: node {leads}"));
-        cluster.kill(&[leads]);
+        lost_at.push(record.now());
+        record.note(format!("loss {turn}: node {leads}"));
+        loss.take(&mut cluster, &[leads]);
         let others: Vec<u32> = ids.iter().copied().filter(|id| *id != leads).collect();
         until("another leader", async || leader(&client, &others).await.filter(|next| *next != leads)).await;
         sleep(LEADS).await;
-        cluster.restart(leads).await;
+        loss.give_back(&mut cluster, &[leads]);
+        cluster.wait_until_linked().await;
     }
     stop.store(true, Ordering::Relaxed);
     let done = writers.join_all().await.into_iter().reduce(|all, one| all + one).expect("writers");
@@ -64,11 +76,11 @@ async fn acknowledged_writes_survive_the_leaders() {
     Writer::new(cluster.client().await, record.clone(), WRITERS).look_at_all().await;
 
     let history = record.history();
-    let mut without: Vec<Micros> = killed_at.iter().filter_map(|at| Some(next_write(&history, *at)? - at)).collect();
-    assert_eq!(without.len() as u64, kills, "a write after each kill");
+    let mut without: Vec<Micros> = lost_at.iter().filter_map(|at| Some(next_write(&history, *at)? - at)).collect();
+    assert_eq!(without.len() as u64, losses, "a write after each loss");
     without.sort_unstable();
     let millis = |micros: Option<&Micros>| micros.map_or(0, |micros| micros / 1000);
-    println!("{kills} kills of the leader in {:?}: {done}", Duration::from_micros(record.now()));
+    println!("{losses} leaders {loss:?} in {:?}: {done}", Duration::from_micros(record.now()));
     println!(
         "without a leader: median {} ms, longest {} ms",
         millis(without.get(without.len() / 2)),

@@ -12,6 +12,8 @@ mod linear;
 mod load;
 #[path = "../nookeeper/lock.rs"]
 mod lock;
+#[path = "../support/loss.rs"]
+mod loss;
 #[path = "../support/native.rs"]
 mod native;
 #[path = "../support/numbers.rs"]

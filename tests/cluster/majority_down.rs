@@ -14,6 +14,7 @@ use tokio::time::sleep;
 
 use crate::inspection::{hints, leader};
 use crate::load::{Done, Load, lost};
+use crate::loss::Loss;
 use crate::numbers::number;
 use crate::process::{Cluster, Setup};
 use crate::wait::until;
@@ -24,6 +25,8 @@ const GOING: [u32; 2] = [1, 2];
 /// Seconds in the short form: twice as long as leases last.
 const DOWN_S: u64 = 8;
 const SESSION: Duration = Duration::from_secs(4);
+/// Of each key.
+const OWNERS: u8 = 3;
 /// Tasks that write and read.
 const TASKS: usize = 8;
 
@@ -45,49 +48,22 @@ async fn three_nodes_go_on_at_a_quorum_of_one() {
     go_on(3, 1, Loss::Killed).await;
 }
 
-/// How nodes go.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
-enum Loss {
-    /// SIGKILL.
-    Killed,
-    /// SIGSTOP.
-    Paused,
-}
-
-impl Loss {
-    fn take(self, cluster: &mut Cluster) {
-        match self {
-            Loss::Killed => cluster.kill(&GOING),
-            Loss::Paused => GOING.into_iter().for_each(|id| cluster.pause(id)),
-        }
-    }
-
-    fn give_back(self, cluster: &mut Cluster) {
-        match self {
-            Loss::Killed => GOING.into_iter().for_each(|id| cluster.run(id)),
-            Loss::Paused => GOING.into_iter().for_each(|id| cluster.resume(id)),
-        }
-    }
-
-    /// After this all have noticed who is gone. The silent are waited for a second by nodes and by the client, one after the other.
-    fn noticed_within(self) -> Duration {
-        match self {
-            Loss::Killed => Duration::from_secs(1),
-            Loss::Paused => Duration::from_millis(2500),
-        }
-    }
-}
-
 /// When they were gone.
 struct Gone {
     loss: Loss,
+    /// Whether what is read meets what is written as long as all are there.
+    overlapping: bool,
     time: Range<Instant>,
 }
 
 impl Gone {
-    /// Whether others could not know of it yet.
+    /// Whether others could not know of it yet. The silent are waited for a second by nodes and by the client, one after the other.
     fn is_unnoticed(&self, at: Instant) -> bool {
-        at >= self.time.start && at < self.time.start + self.loss.noticed_within()
+        let noticed_within = match self.loss {
+            Loss::Killed => Duration::from_secs(1),
+            Loss::Paused => Duration::from_millis(2500),
+        };
+        at >= self.time.start && at < self.time.start + noticed_within
     }
 }
 
@@ -100,10 +76,10 @@ async fn go_on(nodes: u32, quorum: u8, loss: Loss) {
     sleep(Duration::from_secs(2)).await;
 
     let lost_at = Instant::now();
-    loss.take(&mut cluster);
+    loss.take(&mut cluster, &GOING);
     sleep(Duration::from_secs(number("KV_MAJORITY_DOWN_S").unwrap_or(DOWN_S))).await;
     let back_at = Instant::now();
-    loss.give_back(&mut cluster);
+    loss.give_back(&mut cluster, &GOING);
     until("strict requests are served again", async || strict.is_served_since(back_at).then_some(())).await;
     let strict_again = back_at.elapsed();
     cluster.wait_until_ready().await;
@@ -111,7 +87,7 @@ async fn go_on(nodes: u32, quorum: u8, loss: Loss) {
     sleep(Duration::from_secs(1)).await;
     let (done, strict) = (load.stop().await, strict.stop().await);
 
-    let gone = Gone { loss, time: lost_at..back_at };
+    let gone = Gone { loss, overlapping: 2 * quorum > OWNERS, time: lost_at..back_at };
     println!("{nodes} nodes, r = w = {quorum}, voters {GOING:?} {loss:?} for {:?}", back_at - lost_at);
     judge_sloppy(&done, &gone);
     strict::judge(&strict, &gone);
@@ -121,7 +97,7 @@ async fn go_on(nodes: u32, quorum: u8, loss: Loss) {
     until("a leader that all agree on", async || leader(&client, &ids).await).await;
     until("the hints are delivered", async || (hints(&client, &ids).await == 0).then_some(())).await;
     println!("hints are delivered after {:?}", back_at.elapsed());
-    assert_eq!(lost(&client, &done.acknowledged, 3).await, [""; 0], "lost");
+    assert_eq!(lost(&client, &done.acknowledged, OWNERS).await, [""; 0], "lost");
 }
 
 /// Not one failed, but writes that were under way at a node when it went: what came of those nobody can know.
@@ -146,7 +122,7 @@ fn judge_sloppy(done: &Done, gone: &Gone) {
         "  reads that were behind: {meanwhile} while they were gone, {} after that",
         done.behind.len() - meanwhile
     );
-    assert_eq!(before, 0, "reads that were behind though all were there");
+    assert!(before == 0 || !gone.overlapping, "{before} reads were behind though all owners were there");
     assert!(failed.is_empty(), "{} sloppy requests failed", failed.len());
     // A task has one request under way. Of silent nodes it may meet one after the other.
     assert!(in_flight.len() <= TASKS * GOING.len(), "{} writes have an unknown outcome", in_flight.len());
