@@ -38,6 +38,7 @@ mod majority_down;
 mod one_killed;
 mod one_paused;
 mod operations;
+mod overslept;
 mod power_loss;
 mod siblings;
 mod slow_start;
