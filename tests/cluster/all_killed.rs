@@ -38,7 +38,11 @@ pub async fn lost_by_each(cluster: &mut Cluster, acknowledged: &BTreeMap<String,
 
 #[tokio::test]
 async fn ten_thousand_acknowledged_writes_are_on_every_node() {
-    let mut cluster = Cluster::start().await;
+    die_and_hold_all(Cluster::start().await).await;
+}
+
+/// The story, whatever tells the three nodes of each other.
+pub async fn die_and_hold_all(mut cluster: Cluster) {
     let acknowledged = write_everywhere(&cluster.patient_client().await, 10_000).await;
     cluster.kill(&[1, 2, 3]);
 

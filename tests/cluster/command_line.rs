@@ -6,19 +6,22 @@ use serde_json::{Value, json};
 
 use crate::process::{Cluster, Setup};
 
-struct Cli {
+/// The program with the servers that it is told of.
+pub struct Cli {
     servers: String,
 }
 
 /// Exit code, standard output, standard error.
-type Outcome = (i32, String, String);
+pub type Outcome = (i32, String, String);
 
 impl Cli {
-    fn of(cluster: &Cluster) -> Cli {
+    /// All nodes.
+    pub fn of(cluster: &Cluster) -> Cli {
         Cli { servers: cluster.server_list() }
     }
 
-    fn run(&self, arguments: &[&str]) -> Outcome {
+    /// Runs it.
+    pub fn run(&self, arguments: &[&str]) -> Outcome {
         let mut command = Command::new(env!("CARGO_BIN_EXE_kv-cli"));
         command.args(arguments).env("KV_SERVERS", &self.servers).stdin(Stdio::null());
         let Output { status, stdout, stderr } = command.output().unwrap();
@@ -26,13 +29,14 @@ impl Cli {
     }
 
     /// Runs what must succeed without a note; what it prints.
-    fn prints(&self, arguments: &[&str]) -> String {
+    pub fn prints(&self, arguments: &[&str]) -> String {
         let (code, stdout, stderr) = self.run(arguments);
         assert_eq!((code, stderr.as_str()), (0, ""), "{arguments:?} printed {stdout}");
         stdout
     }
 
-    fn json(&self, arguments: &[&str]) -> Value {
+    /// What it prints, as a program reads it.
+    pub fn json(&self, arguments: &[&str]) -> Value {
         serde_json::from_str(&self.prints(&[arguments, &["--json"]].concat())).unwrap()
     }
 }

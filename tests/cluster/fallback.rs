@@ -65,7 +65,11 @@ async fn its_copy_counts_is_readable_and_goes_home() {
 /// Where a request asks for fewer owners than there are, one of the others stands in, and its copy goes home too.
 #[tokio::test]
 async fn an_owner_of_a_further_place_stands_in() {
-    let mut cluster = Cluster::start_with(Setup::default()).await;
+    a_further_owner_stands_in(Cluster::start().await).await;
+}
+
+/// The story, whatever tells the three nodes of each other.
+pub async fn a_further_owner_stands_in(mut cluster: Cluster) {
     let client = cluster.client().await;
     cluster.kill(&[2]);
     cluster.wait_until_linked().await;

@@ -24,6 +24,9 @@ mod powerloss;
 mod process;
 #[path = "../support/wait.rs"]
 mod wait;
+#[cfg(feature = "sim")]
+#[path = "../support/zookeeper.rs"]
+mod zookeeper;
 
 mod all_killed;
 mod all_restarted;
@@ -42,3 +45,6 @@ mod overslept;
 mod power_loss;
 mod siblings;
 mod slow_start;
+// Once is enough: not with each set of features that is tested.
+#[cfg(feature = "sim")]
+mod with_zookeeper;

@@ -16,7 +16,11 @@ const AT_ONCE: Duration = Duration::from_millis(500);
 
 #[tokio::test]
 async fn requests_go_on_and_nothing_acknowledged_is_lost() {
-    let mut cluster = Cluster::start().await;
+    dies_and_comes_back(Cluster::start().await).await;
+}
+
+/// The story, whatever tells the three nodes of each other.
+pub async fn dies_and_comes_back(mut cluster: Cluster) {
     let client = cluster.client().await;
     let load = Load::start(&client, 8);
     sleep(Duration::from_secs(1)).await;

@@ -10,7 +10,11 @@ const TURNS: usize = 1000;
 
 #[tokio::test]
 async fn writes_from_one_context_at_two_nodes_become_siblings_until_one_resolves_them() {
-    let cluster = Cluster::start().await;
+    become_siblings(&Cluster::start().await).await;
+}
+
+/// The story, whatever tells the three nodes of each other.
+pub async fn become_siblings(cluster: &Cluster) {
     let mut one = Native::connect(cluster.address(1)).await;
     let mut two = Native::connect(cluster.address(2)).await;
     one.put("cart", "empty", None, 3).await.unwrap();
@@ -64,7 +68,11 @@ async fn count(address: &str, client: usize) -> Result<usize, Failure> {
 
 #[tokio::test]
 async fn interleaved_read_modify_writes_never_leave_more_than_two_siblings() {
-    let cluster = Cluster::start().await;
+    count_together(&Cluster::start().await).await;
+}
+
+/// The story, whatever tells the three nodes of each other.
+pub async fn count_together(cluster: &Cluster) {
     let (one, two) = tokio::join!(count(cluster.address(1), 0), count(cluster.address(2), 1));
     let most = one.unwrap().max(two.unwrap());
     println!("{TURNS} read-modify-writes, at most {most} siblings");

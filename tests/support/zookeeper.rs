@@ -9,11 +9,8 @@ use std::net::TcpStream;
 use std::path::PathBuf;
 use std::process::{Child, Command, Stdio};
 use std::sync::Once;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
-use kv::coordination::conformance::PATIENCE;
-use kv::coordination::tree::{Path, SessionId};
-use kv::coordination::zookeeper::ZooKeeper;
 use kv::testing::free_addresses;
 use rustix::process::{Pid, Signal, kill_process};
 use tempfile::TempDir;
@@ -59,35 +56,8 @@ impl Server {
         Some(server)
     }
 
-    /// Starts an ensemble of three and waits until it has a leader, which comes first; `None` as of one server.
-    pub async fn start_ensemble() -> Option<Vec<Server>> {
-        let class_path = Server::find()?;
-        let links = free_addresses(6).expect("free ports");
-        let member = |(id, pair): (usize, &[String])| {
-            let election = pair[1].rsplit_once(':').expect("host:port").1;
-            format!("server.{}={}:{election}\n", id + 1, pair[0])
-        };
-        let members: String = links.chunks(2).enumerate().map(member).collect();
-        let more = format!("initLimit=50\nsyncLimit=20\n{members}");
-        let mut servers: Vec<Server> = (0..3).map(|_| Server::prepare(&class_path, &more)).collect();
-        for (id, server) in servers.iter_mut().enumerate() {
-            fs::write(server.directory.path().join("data/myid"), (id + 1).to_string()).expect("an id");
-            server.launch();
-        }
-        for server in &servers {
-            server.until_serving().await;
-        }
-        servers.sort_by_key(|server| !server.is_leader());
-        Some(servers)
-    }
-
-    /// Whether the server leads an ensemble.
-    pub fn is_leader(&self) -> bool {
-        self.ask("srvr").is_some_and(|answer| answer.contains("Mode: leader"))
-    }
-
     /// ZooKeeper's class path; `None` if it is not installed here and need not be.
-    fn find() -> Option<String> {
+    pub fn find() -> Option<String> {
         match class_path() {
             Ok(class_path) => Some(class_path),
             Err(why) => {
@@ -102,7 +72,8 @@ impl Server {
         }
     }
 
-    fn prepare(class_path: &str, more_configuration: &str) -> Server {
+    /// A server that does not run yet, with these lines added to its configuration.
+    pub fn prepare(class_path: &str, more_configuration: &str) -> Server {
         let directory = TempDir::new().expect("a temporary directory");
         let address = free_addresses(1).expect("a free port").remove(0);
         let server = Server { directory, class_path: class_path.into(), address, running: None };
@@ -112,7 +83,7 @@ impl Server {
 
     fn configure(&self, more: &str) {
         let (host, port) = self.address.rsplit_once(':').expect("host:port");
-        let data = self.directory.path().join("data");
+        let data = self.data();
         let config = format!(
             "tickTime={TICK_MS}\ndataDir={}\nclientPortAddress={host}\nclientPort={port}\nmaxClientCnxns=0\n\
              maxSessionTimeout=600000\nadmin.enableServer=false\n4lw.commands.whitelist=*\n{more}",
@@ -128,7 +99,8 @@ impl Server {
         self.until_serving().await;
     }
 
-    fn launch(&mut self) {
+    /// Starts the server and waits for nothing.
+    pub fn launch(&mut self) {
         let log = File::options().create(true).append(true).open(self.log()).expect("a log file");
         let mut leash = Command::new("sh");
         leash.args(["-c", LEASH, "sh", "java", "-Xmx128m", "-XX:+UseSerialGC", "-XX:TieredStopAtLevel=1"]);
@@ -144,7 +116,8 @@ impl Server {
         self.running = Some((leash, process));
     }
 
-    async fn until_serving(&self) {
+    /// Waits until the server serves.
+    pub async fn until_serving(&self) {
         let is_serving = async || self.ask("srvr").filter(|answer| answer.contains("Mode: ")).map(drop);
         until("ZooKeeper serves", is_serving).await;
     }
@@ -177,39 +150,8 @@ impl Server {
         &self.address
     }
 
-    /// The service below a root.
-    pub fn service(&self, root: &str) -> ZooKeeper {
-        service(&self.address, root)
-    }
-
-    /// Waits until a leader or lonely server has ended a session; answers when it was first missing.
-    ///
-    /// The server lists its sessions while it moves them from one time of expiry to the next, and may so leave out one that
-    /// lives. It has ended if it is missing twice.
-    pub async fn until_ended(&self, session: SessionId) -> Instant {
-        let start = Instant::now();
-        let mut missing = None;
-        loop {
-            assert!(start.elapsed() < PATIENCE, "session {session} did not end");
-            let asked = Instant::now();
-            missing = match (self.has(session), missing) {
-                (true, _) => None,
-                (false, None) => Some(asked),
-                (false, Some(first)) => return first,
-            };
-            tokio::time::sleep(Duration::from_millis(20)).await;
-        }
-    }
-
-    /// Whether a session is listed; a server that does not answer may have it.
-    fn has(&self, session: SessionId) -> bool {
-        let id = session.to_string();
-        let dump = self.ask("dump").filter(|dump| dump.contains("Session Sets"));
-        dump.is_none_or(|dump| dump.split_whitespace().any(|word| word.trim_end_matches(':') == id))
-    }
-
     /// The answer to one of ZooKeeper's four-letter words.
-    fn ask(&self, word: &str) -> Option<String> {
+    pub fn ask(&self, word: &str) -> Option<String> {
         let mut stream = TcpStream::connect(&self.address).ok()?;
         stream.set_read_timeout(Some(Duration::from_secs(1))).ok()?;
         stream.write_all(word.as_bytes()).ok()?;
@@ -218,15 +160,14 @@ impl Server {
         Some(answer)
     }
 
+    /// Where it keeps its state.
+    pub fn data(&self) -> PathBuf {
+        self.directory.path().join("data")
+    }
+
     fn log(&self) -> PathBuf {
         self.directory.path().join("log")
     }
-}
-
-/// The service at an address, below a root.
-pub fn service(address: &str, root: &str) -> ZooKeeper {
-    let root: Path = root.parse().expect("a path");
-    ZooKeeper::new(address, root).expect("an address")
 }
 
 impl Drop for Server {

@@ -9,7 +9,8 @@ use kv::coordination::tree::{CreateMode, Path};
 use kv::coordination::watch::Watched;
 
 use crate::relay::Relay;
-use crate::server::{Server, service};
+use crate::server::Server;
+use crate::servers::service;
 
 const TIMEOUT: Duration = Duration::from_secs(2);
 

@@ -8,7 +8,8 @@ use kv::coordination::conformance::PATIENCE;
 use kv::coordination::tree::{CreateMode, Path};
 use kv::coordination::watch::Watched;
 
-use crate::server::{Server, service};
+use crate::server::Server;
+use crate::servers::service;
 use crate::wait::until;
 
 fn path(text: &str) -> Path {

@@ -15,3 +15,4 @@ mod outcomes;
 mod relay;
 mod restarting;
 mod roots;
+mod servers;

@@ -9,6 +9,7 @@ use kv::coordination::tree::{CreateMode, Path};
 use kv::coordination::watch::Watched;
 
 use crate::server::Server;
+use crate::wait::until;
 
 const TIMEOUT: Duration = Duration::from_secs(60);
 
@@ -73,6 +74,17 @@ async fn reads_wait_for_the_next_connection() {
     let node = path("/node");
     let (read, ()) = tokio::join!(session.get(&node), server.run());
     assert_eq!(&read.expect("an answer").value.data[..], b"data");
+}
+
+/// A session that nobody renewed for long is renewed again, though its holder waits for an answer less long than a late renewal takes.
+#[tokio::test]
+async fn late_renewals_succeed_though_they_are_given_up() {
+    let Some(server) = Server::start().await else { return };
+    let timeout = Duration::from_secs(4);
+    let session = server.service("/late").open(timeout).await.expect("a session");
+    tokio::time::sleep(timeout * 3 / 4).await;
+    let renewed = async || tokio::time::timeout(timeout / 4, session.renew()).await.ok()?.ok();
+    until("the session is renewed", renewed).await;
 }
 
 /// A session can be closed after the server has come back, and while it is away it says that it could not be reached.
