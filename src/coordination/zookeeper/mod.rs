@@ -115,8 +115,11 @@ struct Ensemble {
 }
 
 impl Ensemble {
+    /// All servers can be tried while the session lives, and the caller hears of it if none answers. It is also how long a server that the
+    /// session is connected to may be silent.
     fn connector(&self, timeout: Duration) -> zk::Connector {
-        let per_server = (timeout / 2).min(SERVER_TIMEOUT_MAX);
+        let servers = self.servers.split(',').count();
+        let per_server = timeout.div_f64(servers as f64 + 1.0).min(SERVER_TIMEOUT_MAX);
         zk::Client::connector().with_session_timeout(timeout).with_connection_timeout(per_server)
     }
 
@@ -167,5 +170,19 @@ mod tests {
         let service = ZooKeeper::new(&address, Path::root()).unwrap();
         let Err(error) = service.open(Duration::from_secs(1)).await else { panic!("nobody listens there") };
         assert!(error.retryable() && error.to_string().contains(&address), "{error}");
+    }
+
+    #[tokio::test]
+    async fn silent_servers_are_all_tried_within_the_timeout() {
+        let silent = [(); 3].map(|()| std::net::TcpListener::bind("127.0.0.1:0").unwrap());
+        let addresses = silent.each_ref().map(|listener| listener.local_addr().unwrap().to_string()).join(",");
+        let (service, timeout) = (ZooKeeper::new(&addresses, Path::root()).unwrap(), Duration::from_secs(2));
+        let opened = tokio::time::timeout(timeout, service.open(timeout)).await.expect("an answer in time");
+        let Err(error) = opened else { panic!("nobody answers there") };
+        assert!(error.retryable() && error.to_string().contains(&addresses), "{error}");
+        for listener in silent {
+            listener.set_nonblocking(true).unwrap();
+            listener.accept().expect("it was tried");
+        }
     }
 }

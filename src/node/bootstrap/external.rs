@@ -6,7 +6,7 @@ use std::time::Duration;
 use rand::Rng;
 
 use super::{Bootstrap, BootstrapError, draw, founding, register};
-use crate::coordination::api::{Service, Session};
+use crate::coordination::api::{self, Service, Session};
 use crate::coordination::registry;
 use crate::coordination::tree::PathError;
 use crate::coordination::zookeeper::ZooKeeper;
@@ -46,6 +46,7 @@ impl Bootstrap {
                         Err(error) => return Err(BootstrapError::Refused(error.to_string())),
                     }
                 }
+                Err(api::Error::ConnectionLoss { cause }) => cause,
                 Err(error) => error.to_string(),
             };
             self.reception.wait_for(format!("it waits to be let into a cluster ({reason})"));
