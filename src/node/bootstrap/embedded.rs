@@ -20,25 +20,25 @@ use crate::core::id::{ClusterId, NodeId, StoreId};
 use crate::wire::join::{Admission, Join, Joined};
 
 /// Between two rounds of looking who is there.
-const PAUSE: Duration = Duration::from_millis(200);
+pub(super) const PAUSE: Duration = Duration::from_millis(200);
 /// When enough voters are there to make the cluster, the other nodes get so long to show up with stores of their own.
 const GRACE: Duration = Duration::from_secs(3);
 
 impl Bootstrap {
     /// Becomes a member if the store is not one, and starts the replica.
     pub(super) async fn enter_embedded(&mut self) -> Result<Nookeeper, BootstrapError> {
-        let mut fellows = None;
-        if !self.is_member() {
-            fellows = self.find_cluster().await?;
-        }
+        let was_member = self.is_member();
+        let fellows = if was_member { None } else { self.find_cluster().await? };
         let nookeeper = self.start_replica().await?;
-        if !nookeeper.is_founded() && self.is_first_voter() {
-            // Either it has just decided to make the cluster, or it was interrupted in making it.
-            let fellows = match fellows {
-                Some(fellows) => fellows,
-                None => self.find_voters(&nookeeper).await,
-            };
+        if let Some(fellows) = fellows {
             self.found(&nookeeper, fellows).await?;
+        } else if was_member && self.is_first_voter() && !nookeeper.is_founded() {
+            // It may have been interrupted in making it.
+            let fellows = self.find_voters(&nookeeper).await;
+            self.found(&nookeeper, fellows).await?;
+        }
+        if self.reception.me().generation > 0 {
+            self.write_generation(&nookeeper);
         }
         if self.is_voter() && self.config.cluster.coordination.bootstrap {
             self.write_founding(&nookeeper);
@@ -114,7 +114,7 @@ impl Bootstrap {
         seen.insert(own, me.cluster.map_or(Seen::Fresh(me.start.store), Seen::Member));
         fellows.insert(own, me.start.store);
         let listed: Vec<NodeId> = cluster.nodes.iter().map(|node| node.id).collect();
-        (decide(own, &cluster.voters(), &listed, me.cluster, &seen), fellows)
+        (decide(own, &cluster.voters(), &listed, &seen), fellows)
     }
 
     /// Asks whoever might be a member to let this node in; whether one did.
@@ -220,6 +220,30 @@ impl Bootstrap {
         });
     }
 
+    /// After a forced recovery, raises the generation of the ring, so that no epoch that was given before passes for newer.
+    /// Any node of the new generation may have to.
+    fn write_generation(&self, nookeeper: &Nookeeper) {
+        let (nookeeper, generation) = (nookeeper.clone(), self.reception.me().generation);
+        let timeout = Duration::from_millis(self.config.cluster.coordination.session_timeout_ms);
+        self.thread.spawn(async move {
+            loop {
+                if let Ok(session) = nookeeper.open(timeout).await {
+                    let raised = registry::recovered(&*session, generation).await;
+                    // It ends by itself as well.
+                    let _ = session.close().await;
+                    match raised {
+                        Ok(()) => return,
+                        Err(error) if error.retryable() => {
+                            log::info!("the ring's generation is not raised yet: {error}")
+                        }
+                        Err(error) => return log::error!("the ring's generation cannot be raised: {error}"),
+                    }
+                }
+                sleep(PAUSE).await;
+            }
+        });
+    }
+
     fn is_first_voter(&self) -> bool {
         let coordination = &self.config.cluster.coordination;
         coordination.bootstrap && self.config.cluster.voters().first() == Some(&self.config.node.id)
@@ -229,7 +253,7 @@ impl Bootstrap {
         self.config.cluster.voters().contains(&self.config.node.id)
     }
 
-    fn newcomer(&self) -> Newcomer {
+    pub(super) fn newcomer(&self) -> Newcomer {
         Newcomer {
             cluster: self.reception.name().map(|name| name.to_string()),
             keeper: self.reception.me(),

@@ -35,17 +35,13 @@ pub enum Decision {
 }
 
 /// What to make of the answers of all listed nodes, this one's included. `own` is this node, `listed` all nodes of the
-/// configuration, `known` the cluster that this node's store belongs to already, if it began to make one and was
-/// interrupted.
-pub fn decide(
-    own: NodeId,
-    voters: &[NodeId],
-    listed: &[NodeId],
-    known: Option<ClusterId>,
-    seen: &BTreeMap<NodeId, Seen>,
-) -> Decision {
-    let is_elsewhere = |seen: &Seen| matches!(seen, Seen::Member(id) if Some(*id) != known);
-    if voters.first() != Some(&own) || seen.values().any(is_elsewhere) {
+/// configuration.
+///
+/// If this node's store belongs to a cluster already, it may have begun to make that one and have been interrupted. Another
+/// member, of that cluster too, says that it was made: whoever belongs to it was admitted by its service.
+pub fn decide(own: NodeId, voters: &[NodeId], listed: &[NodeId], seen: &BTreeMap<NodeId, Seen>) -> Decision {
+    let is_made = |(node, seen): (&NodeId, &Seen)| *node != own && matches!(seen, Seen::Member(_));
+    if voters.first() != Some(&own) || seen.iter().any(is_made) {
         return Decision::Join;
     }
     let silent: Vec<NodeId> = voters.iter().filter(|voter| !seen.contains_key(voter)).copied().collect();
@@ -61,10 +57,10 @@ mod tests {
 
     const VOTERS: [NodeId; 3] = [NodeId(1), NodeId(2), NodeId(3)];
 
-    fn decide_at(own: u32, known: Option<u128>, seen: &[(u32, Seen)]) -> Decision {
+    fn decide_at(own: u32, seen: &[(u32, Seen)]) -> Decision {
         let listed = [VOTERS.as_slice(), &[NodeId(4)]].concat();
         let seen = seen.iter().map(|(node, seen)| (NodeId(*node), *seen)).collect();
-        decide(NodeId(own), &VOTERS, &listed, known.map(ClusterId), &seen)
+        decide(NodeId(own), &VOTERS, &listed, &seen)
     }
 
     fn fresh(node: u32) -> (u32, Seen) {
@@ -78,28 +74,30 @@ mod tests {
     #[test]
     fn a_majority_of_fresh_voters_is_needed() {
         let silent = vec![NodeId(2), NodeId(3)];
-        assert_eq!(decide_at(1, None, &[fresh(1)]), Decision::Wait { silent: silent.clone() });
-        assert_eq!(decide_at(1, None, &[fresh(1), fresh(4)]), Decision::Wait { silent });
-        assert_eq!(decide_at(1, None, &[fresh(1), fresh(3)]), Decision::Soon);
-        assert_eq!(decide_at(1, None, &[fresh(1), fresh(2), fresh(3), fresh(4)]), Decision::Found);
+        assert_eq!(decide_at(1, &[fresh(1)]), Decision::Wait { silent: silent.clone() });
+        assert_eq!(decide_at(1, &[fresh(1), fresh(4)]), Decision::Wait { silent });
+        assert_eq!(decide_at(1, &[fresh(1), fresh(3)]), Decision::Soon);
+        assert_eq!(decide_at(1, &[fresh(1), fresh(2), fresh(3), fresh(4)]), Decision::Found);
     }
 
     #[test]
     fn only_the_first_voter_makes_it() {
         for own in 2..=4 {
-            assert_eq!(decide_at(own, None, &[fresh(1), fresh(2), fresh(3), fresh(4)]), Decision::Join);
+            assert_eq!(decide_at(own, &[fresh(1), fresh(2), fresh(3), fresh(4)]), Decision::Join);
         }
     }
 
     #[test]
     fn nothing_is_made_where_something_is() {
-        assert_eq!(decide_at(1, None, &[fresh(1), fresh(2), member(3, 7)]), Decision::Join);
-        assert_eq!(decide_at(1, Some(8), &[member(1, 8), fresh(2), member(3, 7)]), Decision::Join);
+        assert_eq!(decide_at(1, &[fresh(1), fresh(2), member(3, 7)]), Decision::Join);
+        assert_eq!(decide_at(1, &[member(1, 8), fresh(2), member(3, 7)]), Decision::Join);
+        // It was wiped and admitted again, and the service that it is to learn from has not reached it yet.
+        assert_eq!(decide_at(1, &[member(1, 8), member(2, 8), member(3, 8)]), Decision::Join);
     }
 
     #[test]
     fn who_was_interrupted_goes_on() {
-        assert_eq!(decide_at(1, Some(8), &[member(1, 8), fresh(2)]), Decision::Soon);
-        assert_eq!(decide_at(1, Some(8), &[member(1, 8), fresh(2), fresh(3), fresh(4)]), Decision::Found);
+        assert_eq!(decide_at(1, &[member(1, 8), fresh(2)]), Decision::Soon);
+        assert_eq!(decide_at(1, &[member(1, 8), fresh(2), fresh(3), fresh(4)]), Decision::Found);
     }
 }
