@@ -101,7 +101,10 @@ fn of_store(store: StoreId, node: &str, fate: &StoreFate, cluster: &str) -> Advi
                 "At {address} store {store:?} of node {node} called with start {shown}, but {registered} was seen: an old \
                  copy was restored. It was refused."
             ),
-            then: then("Its bytes are not merged. Move its directory away and start the node with an empty one."),
+            then: then(
+                "Its bytes are not merged: the node moves them to set-aside-... in its data directory and begins again as a \
+                 new store. Delete that folder once nothing in it is missed.",
+            ),
             type_next: dismiss(),
         },
         StoreFate::Cloned { address } => Advice {

@@ -6,11 +6,11 @@
 use crate::coordination::api::Session;
 use crate::core::id::{ClusterId, Epoch, NodeId, Start, StoreId};
 
-use super::access::{self, Attempts, Written};
+use super::access::{self, Attempts};
 use super::alarms;
 use super::error::Error;
 use super::paths;
-use super::place::{Place, Registered, place};
+use super::place::{Registered, place};
 use super::plan::{Plan, Refused, plan};
 use super::records::{Live, Standing};
 
@@ -65,12 +65,7 @@ pub async fn register(session: &dyn Session, joiner: &Joiner, now_ms: u64) -> Re
         match plan(&registered, &place, live.as_ref(), joiner, session.id(), now_ms) {
             Ok(Plan::Done(admitted)) => return Ok(admitted),
             Ok(Plan::Write(changes)) => {
-                if access::write(session, changes).await? == Written::Yes
-                    && let Place::Takeover { old, .. } = place
-                {
-                    // What it was about has been seen to.
-                    alarms::dismiss(session, old).await?;
-                }
+                access::write(session, changes).await?;
             }
             Err(Refused { error, alarm }) => {
                 if let Some((store, alarm)) = alarm {
