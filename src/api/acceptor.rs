@@ -145,7 +145,7 @@ impl Greeting {
         let ready = || self.door.node.borrow().clone().ok_or_else(|| reception.starting());
         match &hello.role {
             Role::Keeper(other) => {
-                reception.judge_keeper(other)?;
+                reception.judge_caller(other, self.door.env.wall_ms())?;
                 let cluster = name.map(|name| name.to_string()).unwrap_or_default();
                 Ok((Welcome::Keeper { version, cluster, keeper: reception.me() }, Guest::Keeper(other.clone())))
             }

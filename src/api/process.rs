@@ -115,7 +115,7 @@ async fn serve(
                 server.stop().await;
                 result
             }
-            Err(error) => Err(error.into()),
+            Err(error) => error.ending().map(Some).map_err(RunError::Serve),
         },
     };
     env.stop_arbiters();
@@ -123,15 +123,20 @@ async fn serve(
 }
 
 fn open(config: &Config) -> Result<Box<dyn Home>, StorageError> {
-    let settings = &config.node.storage;
-    if settings.engine == EngineKind::Memory {
+    if config.node.storage.engine == EngineKind::Memory {
         return Ok(Box::new(MemoryDirectory::default().open(draw())));
     }
+    Ok(Box::new(open_disk(config)?))
+}
+
+/// Opens the data directory of a node that keeps one.
+pub(super) fn open_disk(config: &Config) -> Result<DiskHome, StorageError> {
+    let settings = &config.node.storage;
     let cluster = (!config.node.joins()).then(|| config.cluster.name.clone());
     let node = (config.node.id != NodeId(0)).then_some(config.node.id);
     let fjall =
         storage::fjall::Settings { cache_bytes: settings.blocks_bytes(), reserve_bytes: settings.disk_free_bytes_min };
-    Ok(Box::new(DiskHome::open(&config.node.data_dir, cluster, node, fjall, draw())?))
+    DiskHome::open(&config.node.data_dir, cluster, node, fjall, draw())
 }
 
 /// A store id that nobody has.

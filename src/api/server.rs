@@ -31,6 +31,21 @@ pub enum ServeError {
     Node(#[from] StartError),
 }
 
+impl ServeError {
+    /// Why the node cannot go on as it is, if that is why it did not start; otherwise the error.
+    ///
+    /// # Errors
+    /// It.
+    pub fn ending(self) -> Result<Ending, ServeError> {
+        match self {
+            ServeError::Bootstrap(BootstrapError::Ended(ending)) | ServeError::Node(StartError::Ended(ending)) => {
+                Ok(ending)
+            }
+            error => Err(error),
+        }
+    }
+}
+
 /// A node that serves.
 pub struct Server {
     /// The node.

@@ -9,6 +9,7 @@ use std::time::Duration;
 
 use actix::prelude::*;
 use tokio::sync::{oneshot, watch};
+use tokio::time::sleep;
 
 use super::bootstrap::{Citizen, Ending, Reception, SharedHome, Thread, lock, refused_for_good};
 use super::env::Env;
@@ -22,6 +23,9 @@ use crate::coordination::nookeeper::Nookeeper;
 use crate::coordination::registry::{self, Joiner, Verdict, View};
 use crate::coordination::status::SharedStatus;
 use crate::coordination::{Membership, SharedSession};
+
+/// Between two attempts to tell operators of a copy.
+const TELL_AGAIN: Duration = Duration::from_secs(1);
 
 /// A node's ties to its cluster.
 pub struct Belonging {
@@ -79,8 +83,13 @@ impl Belonging {
             let refused = nookeeper.refused();
             actix_rt::spawn(async move { end_with(&end, refused_for_good(refused).await) });
         }
+        actix_rt::spawn(tell_of_copies(reception.clone(), session.clone()));
         reception.wait_for("it waits for the coordination service to tell it the ring".into());
-        let ring = first.await.map_err(|_| StartError::NoRing)?;
+        let ring = tokio::select! {
+            biased;
+            ring = first => ring.map_err(|_| StartError::NoRing)?,
+            ending = ending(ended.clone()) => return Err(ending.into()),
+        };
         let thread = citizen.thread.clone();
         Ok(Belonging {
             ring,
@@ -97,13 +106,7 @@ impl Belonging {
 
     /// Resolves when the node cannot go on as it is.
     pub fn ended(&self) -> impl Future<Output = Ending> + use<> {
-        let mut ended = self.ended.clone();
-        async move {
-            match ended.wait_for(Option::is_some).await.map(|ending| ending.clone()) {
-                Ok(Some(ending)) => ending,
-                _ => std::future::pending().await,
-            }
-        }
+        ending(self.ended.clone())
     }
 
     /// Leaves the service: the session is closed, so that the others know at once, and the replica ends.
@@ -131,9 +134,33 @@ fn joiner(config: &Config, reception: &Reception) -> Joiner {
     }
 }
 
+/// Waits for the reason.
+async fn ending(mut ended: watch::Receiver<Option<Ending>>) -> Ending {
+    match ended.wait_for(Option::is_some).await.map(|ending| ending.clone()) {
+        Ok(Some(ending)) => ending,
+        _ => std::future::pending().await,
+    }
+}
+
 fn end_with(end: &watch::Sender<Option<Ending>>, ending: Ending) {
     // The first reason counts.
     end.send_if_modified(|end| end.is_none() && end.replace(ending).is_none());
+}
+
+/// Raises the alarms about copies that this node refused, in its own session, for as long as the node runs.
+async fn tell_of_copies(reception: Arc<Reception>, session: SharedSession) {
+    loop {
+        let (store, alarm) = reception.suspects.next().await;
+        let raised = match session.load_full() {
+            Some(session) => registry::raise(&**session, store, alarm).await.map_err(|error| error.to_string()),
+            None => Err("this node has no session with the coordination service".into()),
+        };
+        if let Err(reason) = raised {
+            log::warn!("a copy of store {store} was refused, but operators cannot be told yet: {reason}");
+            reception.suspects.put_back(store);
+            sleep(TELL_AGAIN).await;
+        }
+    }
 }
 
 /// Keeps the last known ring at home. The coordination thread waits for the disk.

@@ -33,6 +33,9 @@ pub enum StartError {
     /// The node was stopped before it had a ring.
     #[error("the node was stopped before the coordination service told it the ring")]
     NoRing,
+    /// The node cannot go on as it is.
+    #[error(transparent)]
+    Ended(#[from] Ending),
     /// The store cannot be read.
     #[error(transparent)]
     Storage(#[from] StorageError),

@@ -61,6 +61,8 @@ pub struct Keeper {
     pub node: Option<NodeId>,
     /// Its store, and which start of it.
     pub start: Start,
+    /// Where it says that others reach it.
+    pub address: String,
 }
 
 /// What the callee answers.

@@ -12,7 +12,7 @@ use crate::storage::home::Home;
 use crate::wire::handshake::Refusal;
 
 /// A copy is told so for as long as its original runs, a store that was restarted only until its old links are noticed to be dead.
-const COPY_FOR_SURE: Duration = Duration::from_secs(15);
+pub(super) const COPY_FOR_SURE: Duration = Duration::from_secs(15);
 /// Refusals further apart than this are about different matters.
 const COPY_AGAIN: Duration = Duration::from_secs(5);
 
@@ -62,7 +62,7 @@ impl Ending {
     }
 
     /// What a refusal in a greeting means. `None`: try again.
-    fn of_refusal(refusal: &Refusal) -> Option<Ending> {
+    pub(super) fn of_refusal(refusal: &Refusal) -> Option<Ending> {
         match refusal {
             Refusal::RolledBack { store, seen } => Some(Ending::RolledBack { store: *store, seen: *seen }),
             Refusal::Recovered { generation } => Some(Ending::Recovered { generation: *generation }),
@@ -71,6 +71,11 @@ impl Ending {
             }
             _ => None,
         }
+    }
+
+    /// What it means to be taken for a copy for so long that it must be true.
+    pub(super) fn copy(refusal: &Refusal) -> Ending {
+        Ending::GiveUp(format!("{refusal}. Give this node a number and an empty data directory of its own"))
     }
 }
 
@@ -99,14 +104,14 @@ pub async fn refused_for_good(mut refused: watch::Receiver<Option<Refusal>>) -> 
             let now = Instant::now();
             let first = copy.filter(|(_, last)| now - *last < COPY_AGAIN).map_or(now, |(first, _)| first);
             if now - first >= COPY_FOR_SURE {
-                return Ending::GiveUp(format!("{refusal}. Give this node a number and a data directory of its own"));
+                return Ending::copy(&refusal);
             }
             copy = Some((first, now));
         }
     }
 }
 
-#[cfg(test)]
+#[cfg(all(test, feature = "sim"))]
 mod tests {
     use super::*;
     use tokio::time::{advance, timeout};

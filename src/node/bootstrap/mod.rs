@@ -3,11 +3,12 @@
 //! 1. A store that belongs to a cluster already knows who it is. A fresh one finds out ([`embedded`], [`external`]): it looks who
 //!    is there, and makes the cluster if its configuration says so and nobody has ([`found`]), or asks any member to let it in
 //!    ([`ask`], answered by [`admit`]).
+//!    A store that was a member first shows itself to the others ([`shown`]): it may be an old copy.
 //! 2. The coordination service starts: the replica of the embedded one on a [`thread`] of its own, or the client of
 //!    an external one.
 //! 3. From then on the node is judged at every greeting, and judges ([`reception`]): a store that was rolled back to an older
 //!    copy of itself, a copy that runs beside its original ([`callers`]), a cluster made apart are told so and get no
-//!    further.
+//!    further. Operators are told of copies by whoever refuses them ([`suspects`]).
 //!
 //! None of this is on the way of a request, and a node that once was a member needs nobody's answer to serve: it has the
 //! last known ring.
@@ -20,6 +21,8 @@ mod ending;
 mod external;
 mod found;
 mod reception;
+mod shown;
+mod suspects;
 mod thread;
 
 use std::collections::BTreeMap;
@@ -71,6 +74,9 @@ pub enum BootstrapError {
     /// The cluster does not take it.
     #[error("the cluster does not let this node in: {0}")]
     Refused(String),
+    /// It was a member, and those who know it do not take it as it is.
+    #[error(transparent)]
+    Ended(#[from] Ending),
     /// There is no thread for the coordination service.
     #[error("no thread for the coordination service: {0}")]
     Thread(std::io::Error),
@@ -137,6 +143,9 @@ impl Bootstrap {
     /// configuration, which is started.
     pub async fn run(mut self, given: Option<Arc<dyn Service>>) -> Result<Citizen, BootstrapError> {
         self.remember();
+        if self.is_member() {
+            self.show_oneself().await?;
+        }
         let (status, session) = (SharedStatus::default(), SharedSession::default());
         let tell = |provider: Box<dyn Status>| status.store(Some(Arc::new(provider)));
         let service: Arc<dyn Service> = match (given, self.config.cluster.coordination.kind) {
@@ -223,6 +232,7 @@ fn keeper(config: &Config, home: &SharedHome, nonce: u64) -> Keeper {
         generation: identity.generation,
         node: identity.joined.as_ref().map(|joined| joined.node).or(configured),
         start,
+        address: config.node.advertise.clone(),
     }
 }
 

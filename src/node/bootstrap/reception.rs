@@ -6,6 +6,7 @@ use std::sync::{Arc, OnceLock};
 use arc_swap::{ArcSwap, ArcSwapOption};
 
 use super::callers::{Callers, Present};
+use super::suspects::Suspects;
 use crate::coordination::api::Service;
 use crate::coordination::nookeeper::Nookeeper;
 use crate::coordination::registry::{self, StoreRecord, Verdict};
@@ -26,6 +27,8 @@ pub struct Reception {
     waits_for: ArcSwap<String>,
     registered: ArcSwap<Registered>,
     callers: Callers,
+    /// Copies that were refused.
+    pub suspects: Suspects,
     /// Where newcomers are registered, once it can be used.
     pub service: OnceLock<Arc<dyn Service>>,
     /// The embedded service, once it runs.
@@ -41,6 +44,7 @@ impl Reception {
             waits_for: ArcSwap::from_pointee("it starts".to_owned()),
             registered: ArcSwap::default(),
             callers: Callers::default(),
+            suspects: Suspects::default(),
             service: OnceLock::new(),
             nookeeper: OnceLock::new(),
         }
@@ -92,6 +96,14 @@ impl Reception {
         self.judge_start(other.start)
     }
 
+    /// [`Reception::judge_keeper`] of one that calls. A copy is noted, to be told of.
+    pub fn judge_caller(&self, caller: &Keeper, now_ms: u64) -> Result<(), Refusal> {
+        self.judge_keeper(caller).inspect_err(|refusal| {
+            let registered = self.registered.load().get(&caller.start.store).map(|record| record.start);
+            self.suspects.note(caller, refusal, registered, now_ms);
+        })
+    }
+
     /// Judges a link for data.
     pub fn judge_peer(&self, cluster: ClusterId, start: Start) -> Result<(), Refusal> {
         let own = self.me.load().cluster;
@@ -116,6 +128,10 @@ impl Reception {
     /// By the tree of the embedded service, which is there before any leader is; else by what was last learnt. A store that
     /// is not known here may be known to those who heard later, and is no copy of one that is.
     fn judge_start(&self, start: Start) -> Result<(), Refusal> {
+        let me = self.me.load();
+        if start.store == me.start.store && start != me.start {
+            return Err(Refusal::Cloned { store: start.store, address: me.address.clone() });
+        }
         self.callers.check(start)?;
         let judged = match self.nookeeper.get() {
             Some(nookeeper) => nookeeper.with_state(|state| registry::judge_by(state.tree(), start)),

@@ -104,7 +104,7 @@ pub fn own(store: StoreId) -> RaftId {
 
 /// What a store says of itself.
 pub fn keeper(start: Start, node: NodeId) -> Keeper {
-    Keeper { cluster: Some(ClusterId(1)), generation: 0, node: Some(node), start }
+    Keeper { cluster: Some(ClusterId(1)), generation: 0, node: Some(node), start, address: String::new() }
 }
 
 /// All machines.

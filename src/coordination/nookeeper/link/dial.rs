@@ -116,7 +116,8 @@ impl Dialer {
         (self.common.judge)(keeper).map_err(io::Error::other)
     }
 
-    /// Keeps a refusal that no further attempt will change.
+    /// Keeps a refusal that no further attempt will change. That the caller is a copy is told each time: it shows only by being
+    /// said again and again, since the links of an earlier start may look like an original.
     fn note(&self, refusal: &Refusal) {
         use Refusal::{Cloned, OtherCluster, Recovered, RolledBack};
         if matches!(refusal, RolledBack { .. } | Cloned { .. } | OtherCluster { .. } | Recovered { .. }) {
@@ -126,7 +127,7 @@ impl Dialer {
                     log::error!("{} refuses this store: {refusal}", self.to);
                     *known = Some(refusal.clone());
                 }
-                is_new
+                is_new || matches!(refusal, Cloned { .. })
             });
         }
     }

@@ -29,6 +29,7 @@ pub fn keeper(id: RaftId) -> Keeper {
         generation: id.generation,
         node: Some(NodeId(id.store.0 as u32)),
         start: Start { store: id.store, number: 1, nonce: 1 },
+        address: String::new(),
     }
 }
 
