@@ -13,6 +13,7 @@ use kv::core::id::NodeId;
 
 const USAGE: &str = "\
 kv-server [check] --config FILE [OPTIONS]
+       kv-server recover --config FILE [--yes]
        kv-server ID LISTEN SERVERS [OPTIONS]
        kv-server --join HOST:PORT --listen HOST:PORT --data-dir FOLDER [OPTIONS]
        kv-server --dev [OPTIONS]";
@@ -27,6 +28,8 @@ Examples:
       Node 1 of three, without a file; its data is in data/node1.
   kv-server --join 10.0.0.1:8000 --listen 10.0.0.4:8000 --data-dir /var/lib/kv --insecure
       A node more for the cluster that the node at 10.0.0.1:8000 is in; no file is needed.
+  kv-server recover --config config/node1.toml
+      A majority of the voters is lost for good: go on with this one's copy (see kv-server recover --help).
   kv-server --dev
       One node to try things out; its data is gone when it stops.
   kv-server --config node.toml --id 2 --listen 10.0.0.2:8000 --insecure
@@ -63,6 +66,43 @@ pub struct Arguments {
 enum Command {
     /// Only check the configuration and say what it means
     Check,
+    /// Make this stopped node's copy of the coordination service the only one: for a majority of voters lost for good
+    #[command(long_about = RECOVER_ABOUT)]
+    Recover {
+        /// Do it without asking
+        #[arg(long)]
+        yes: bool,
+    },
+}
+
+const RECOVER_ABOUT: &str = "\
+Make this stopped node's copy of the coordination service the only one.
+
+For one case alone: a majority of the voters is lost for good, so that the others never again agree on members and buckets. \
+Voters that are merely down need nothing but a start.
+
+ 1. Stop all nodes that survive.
+ 2. On each surviving voter look at what it holds: `kv-server recover --config FILE`, and answer no. Choose the one with the
+    highest term; among those of one term, the one with the highest entry.
+ 3. There, say yes. It is the only voter of a new generation.
+ 4. Start it, and then the others. Survivors with their data and nodes that were wiped come back by themselves, and vote again
+    if they did before. Never start wiped nodes first: together they might make a cluster of their own.
+
+What it costs: changes of members and buckets, and of what `kv-cli coord` wrote, that only the lost voters had. All sessions of \
+the service end. Data of applications is not touched: what the survivors hold stays, also beyond this.";
+
+/// What to do.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Action {
+    /// Run a node.
+    Run,
+    /// Only check the configuration.
+    Check,
+    /// Recover the coordination service by force.
+    Recover {
+        /// Without asking.
+        yes: bool,
+    },
 }
 
 #[derive(Args, Debug)]
@@ -92,8 +132,8 @@ struct Flags {
 pub struct Start {
     /// The configuration.
     pub config: Config,
-    /// Whether to stop after checking it.
-    pub check_only: bool,
+    /// What to do with it.
+    pub action: Action,
     /// A `--dev` node's data, deleted when this is dropped.
     pub scratch: Option<TempDir>,
 }
@@ -131,7 +171,12 @@ impl Arguments {
                 "nothing says what to run: give --config FILE, or ID LISTEN SERVERS, or --join HOST:PORT, or --dev",
             ),
         };
-        Ok(Start { config, check_only: self.command.is_some(), scratch })
+        let action = match self.command {
+            None => Action::Run,
+            Some(Command::Check) => Action::Check,
+            Some(Command::Recover { yes }) => Action::Recover { yes },
+        };
+        Ok(Start { config, action, scratch })
     }
 }
 

@@ -2,25 +2,30 @@
 
 mod args;
 mod logging;
+mod recover;
 
 use std::process::ExitCode;
 
-use args::{Arguments, Start};
+use args::{Action, Arguments, Start};
 
 /// A configuration that cannot be used; as for wrong arguments.
 const EXIT_MISUSE: u8 = 2;
 
 fn main() -> ExitCode {
-    let Start { config, check_only, scratch } = match Arguments::from_process().start() {
+    let Start { config, action, scratch } = match Arguments::from_process().start() {
         Ok(start) => start,
         Err(error) => {
             eprintln!("{error}");
             return ExitCode::from(EXIT_MISUSE);
         }
     };
-    if check_only {
-        println!("ok\n{}", config.summary());
-        return ExitCode::SUCCESS;
+    match action {
+        Action::Run => {}
+        Action::Check => {
+            println!("ok\n{}", config.summary());
+            return ExitCode::SUCCESS;
+        }
+        Action::Recover { yes } => return recover::run(&config, yes),
     }
     logging::start(config.node.id);
     log::info!("kv-server {}: {}", env!("CARGO_PKG_VERSION"), config.summary());

@@ -1,6 +1,6 @@
 //! A data directory, and the fjall engine in it.
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use super::{FreeSpace, Home, Identity, Joined, release};
@@ -36,6 +36,11 @@ impl DiskHome {
             log::info!("the last stop was not orderly; recovering from the journal");
         }
         Ok(DiskHome { directory, settings, engine: None })
+    }
+
+    /// Where the coordination service's file is, for who works on it while no node runs.
+    pub fn coordination_file(&self) -> PathBuf {
+        self.directory.coordination_file()
     }
 }
 

@@ -17,10 +17,25 @@ use redb::{Database, Durability};
 
 use super::file::{COMMITTED, File, FileError, OpenError, PURGED, VOTE};
 use super::machine::{snapshot_of, stored_point};
+use super::replica::Point;
 use super::{PathError, at_path};
 use crate::coordination::nookeeper::types::{Endpoint, RaftId};
 use crate::coordination::state::GenerationError;
 use crate::coordination::tree::{Revision, SessionId};
+
+/// What a stopped replica holds, for whoever has to choose the one to recover.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct Survey {
+    /// How many recoveries there were before.
+    pub generation: u32,
+    /// The last entry that it holds. Of two replicas of one generation the one whose entry has the higher term got further; of
+    /// one term, the one with the higher index.
+    pub last: LogId<RaftId>,
+    /// The revision that the tree has with it.
+    pub revision: Revision,
+    /// Who votes by what it knows.
+    pub voters: BTreeMap<RaftId, Endpoint>,
+}
 
 /// What a recovery came to.
 #[derive(Clone, PartialEq, Eq, Debug)]
@@ -61,16 +76,7 @@ impl From<FileError> for RecoverError {
 /// [`RecoverError`].
 pub fn recover(database: Database, own: RaftId, endpoint: Endpoint) -> Result<Recovered, RecoverError> {
     let file = File::open(database)?;
-    let mut point = stored_point(&file)?;
-    let next = point.applied.map_or(0, |applied| applied.index + 1);
-    for (entry, index) in file.entries(next.., u64::MAX)?.into_iter().zip(next..) {
-        if entry.log_id.index != index {
-            let detail = format!("it goes on with {}", entry.log_id.index);
-            return Err(FileError::Damaged { what: format!("the log before entry {index}"), detail }.into());
-        }
-        point.apply(entry);
-    }
-    let last = point.applied.ok_or(RecoverError::Empty)?;
+    let (mut point, last) = latest(&file)?;
     let before = point.state.tree().revision();
     let ended = point.state.recover(own.generation)?;
     let revision = point.state.tree().revision();
@@ -90,6 +96,41 @@ pub fn recover(database: Database, own: RaftId, endpoint: Endpoint) -> Result<Re
         changes.put_snapshot(&meta, &snapshot)
     })?;
     Ok(Recovered { last, before, revision, ended })
+}
+
+/// The point after all entries of a file, and the last of them.
+fn latest(file: &File) -> Result<(Point, LogId<RaftId>), RecoverError> {
+    let mut point = stored_point(file)?;
+    let next = point.applied.map_or(0, |applied| applied.index + 1);
+    for (entry, index) in file.entries(next.., u64::MAX)?.into_iter().zip(next..) {
+        if entry.log_id.index != index {
+            let detail = format!("it goes on with {}", entry.log_id.index);
+            return Err(FileError::Damaged { what: format!("the log before entry {index}"), detail }.into());
+        }
+        point.apply(entry);
+    }
+    let last = point.applied.ok_or(RecoverError::Empty)?;
+    Ok((point, last))
+}
+
+/// Looks into the file of a stopped replica; nothing in it changes.
+///
+/// # Errors
+/// [`PathError`], which names the file.
+pub fn survey_path(path: &Path) -> Result<Survey, PathError<RecoverError>> {
+    let survey = || {
+        let file = File::open(super::existing(path).map_err(FileError::from)?)?;
+        let (point, last) = latest(&file)?;
+        let membership = point.membership.membership();
+        let endpoint = |id| membership.get_node(&id).map(|endpoint| (id, endpoint.clone()));
+        Ok(Survey {
+            generation: point.state.generation(),
+            last,
+            revision: point.state.tree().revision(),
+            voters: membership.voter_ids().filter_map(endpoint).collect(),
+        })
+    };
+    at_path(path, survey())
 }
 
 /// [`recover`] for a file that is there.
