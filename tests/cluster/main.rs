@@ -22,6 +22,8 @@ mod numbers;
 mod powerloss;
 #[path = "../support/process.rs"]
 mod process;
+#[path = "../support/strict.rs"]
+mod strict;
 #[path = "../support/wait.rs"]
 mod wait;
 #[cfg(feature = "sim")]
@@ -31,6 +33,7 @@ mod zookeeper;
 mod all_killed;
 mod all_restarted;
 mod bad_input;
+mod cloned;
 mod command_line;
 mod coordination;
 mod fallback;
@@ -38,13 +41,18 @@ mod in_process;
 mod leader_killed;
 mod leases;
 mod majority_down;
+mod joining;
+mod made_apart;
 mod one_killed;
 mod one_paused;
 mod operations;
 mod overslept;
 mod power_loss;
+mod recovered;
+mod rolled_back;
 mod siblings;
 mod slow_start;
 // Once is enough: not with each set of features that is tested.
 #[cfg(feature = "sim")]
 mod with_zookeeper;
+mod wiped;

@@ -3,9 +3,12 @@
 use std::collections::BTreeSet;
 
 use kv::client::Client;
-use kv::core::id::NodeId;
+use kv::core::id::{NodeId, StoreId};
 use kv::core::key::Key;
-use kv::wire::report::{Inspect, Inspection, LocateReport, NookeeperReport, ServiceReport, StatusReport};
+use kv::wire::report::{
+    ClusterReport, Finding, Inspect, Inspection, LocateReport, NookeeperReport, ParticipantReport, ServiceReport,
+    StatusReport, StoreFate,
+};
 
 /// How a node is.
 pub async fn status(client: &Client, id: u32) -> StatusReport {
@@ -13,6 +16,43 @@ pub async fn status(client: &Client, id: u32) -> StatusReport {
         Inspection::Status(status) => status,
         other => panic!("{other:?}"),
     }
+}
+
+/// How the cluster is, as a node sees it; `None` if that does not answer now.
+pub async fn cluster(client: &Client, id: u32) -> Option<ClusterReport> {
+    match client.inspect(NodeId(id), Inspect::Cluster).await {
+        Ok(Inspection::Cluster(report)) => Some(*report),
+        Ok(other) => panic!("{other:?}"),
+        Err(_) => None,
+    }
+}
+
+/// The coordination service in a report.
+pub fn nookeeper(report: &ClusterReport) -> &NookeeperReport {
+    match &report.service {
+        Some(ServiceReport::Nookeeper(service)) => service,
+        other => panic!("{other:?}"),
+    }
+}
+
+/// The nodes that vote, and those that learn.
+pub fn roles(report: &ClusterReport) -> (Vec<u32>, Vec<u32>) {
+    let service = nookeeper(report);
+    let nodes = |participants: &[ParticipantReport]| {
+        let mut nodes: Vec<u32> = participants.iter().map(|participant| participant.node.0).collect();
+        nodes.sort_unstable();
+        nodes
+    };
+    (nodes(&service.voters), nodes(&service.learners))
+}
+
+/// What a report says has become of a node's stores.
+pub fn fates(report: &ClusterReport, of: u32) -> Vec<(StoreId, StoreFate)> {
+    let fate = |finding: &Finding| match finding {
+        Finding::Store { store, node, fate } if node.0 == of => Some((*store, fate.clone())),
+        _ => None,
+    };
+    report.findings.iter().filter_map(fate).collect()
 }
 
 /// What a node has counted under this name.

@@ -6,7 +6,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::ffi::OsString;
 use std::fs::{self, File, OpenOptions};
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::{Child, Command, ExitStatus, Stdio};
 use std::time::Duration;
 
@@ -45,6 +45,8 @@ impl Default for Setup {
 pub struct Cluster {
     directory: TempDir,
     addresses: BTreeMap<u32, String>,
+    /// Nodes without a file, and whom they ask to join.
+    joined: BTreeMap<u32, String>,
     running: BTreeMap<u32, Child>,
     paused: BTreeSet<u32>,
     /// Added to that of the processes.
@@ -78,6 +80,7 @@ impl Cluster {
         let cluster = Cluster {
             directory,
             addresses,
+            joined: BTreeMap::new(),
             running: BTreeMap::new(),
             paused: BTreeSet::new(),
             environment: Vec::new(),
@@ -139,8 +142,31 @@ impl Cluster {
         assert!(!self.running.contains_key(&id), "node {id} runs");
         let log = OpenOptions::new().create(true).append(true).open(self.log_path(id)).unwrap();
         let mut command = self.server(&log);
-        command.arg("--config").arg(self.config(id)).envs(self.environment.iter().cloned());
+        match self.joined.get(&id) {
+            Some(seed) => self.joining(&mut command, seed, id),
+            None => _ = command.arg("--config").arg(self.config(id)),
+        }
+        command.envs(self.environment.iter().cloned());
         self.running.insert(id, command.spawn().unwrap());
+    }
+
+    /// Makes room for one more node, which has no file, and whose only hint is the address of the node `seed`. Started as all
+    /// others are, each time with the same arguments.
+    pub fn add(&mut self, seed: u32) -> u32 {
+        let id = self.ids().last().unwrap() + 1;
+        self.joined.insert(id, self.addresses[&seed].clone());
+        self.addresses.insert(id, free_addresses(1).unwrap().remove(0));
+        id
+    }
+
+    /// Gives a node that joins another address to ask.
+    pub fn point(&mut self, id: u32, seed: &str) {
+        self.joined.insert(id, seed.into());
+    }
+
+    /// The arguments of a node that joins: where it listens, where its data is, and whom it asks.
+    fn joining(&self, command: &mut Command, seed: &str, id: u32) {
+        command.args(["--join", seed, "--listen", &self.addresses[&id]]).arg("--data-dir").arg(self.data(id));
     }
 
     /// Starts all nodes that do not run, and waits until they see each other.
@@ -174,6 +200,33 @@ impl Cluster {
         let mut child = self.server(&log).arg("--config").arg(self.config(id)).args(arguments).spawn().unwrap();
         let status = ended(&mut child, "it was to refuse to start").await;
         (status.code(), fs::read_to_string(path).unwrap())
+    }
+
+    /// Waits until a node that runs ends by itself; how it did.
+    pub async fn wait_for_end(&mut self, id: u32) -> ExitStatus {
+        let mut child = self.running.remove(&id).unwrap();
+        ended(&mut child, "it cannot go on").await
+    }
+
+    /// A node's data as it is now, to be put back later; of a node that runs, what a careless operator would copy.
+    pub fn copy_data(&self, id: u32) -> PathBuf {
+        let copy = self.path(&format!("copy-of-node{id}"));
+        copy_directory(&self.data(id), &copy);
+        copy
+    }
+
+    /// Puts a copy in the place of a stopped node's data, if it has any.
+    pub fn put_back(&self, id: u32, copy: &Path) {
+        if self.data(id).exists() {
+            self.wipe(id);
+        }
+        copy_directory(copy, &self.data(id));
+    }
+
+    /// Deletes a stopped node's data.
+    pub fn wipe(&self, id: u32) {
+        assert!(!self.running.contains_key(&id), "node {id} runs");
+        fs::remove_dir_all(self.data(id)).unwrap();
     }
 
     /// A client that knows all nodes.
@@ -293,6 +346,18 @@ impl Drop for Cluster {
 /// Waits for a process to end by itself.
 async fn ended(child: &mut Child, why: &str) -> ExitStatus {
     until(&format!("the end of a process: {why}"), async || child.try_wait().unwrap()).await
+}
+
+fn copy_directory(from: &Path, to: &Path) {
+    fs::create_dir(to).unwrap();
+    for entry in fs::read_dir(from).unwrap() {
+        let (path, target) = entry.map(|entry| (entry.path(), to.join(entry.file_name()))).unwrap();
+        if path.is_dir() {
+            copy_directory(&path, &target);
+        } else {
+            fs::copy(&path, &target).unwrap();
+        }
+    }
 }
 
 fn last_words(log: &str) -> String {
