@@ -2,13 +2,15 @@
 //! them, with a watched drive below.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use kv::config::{Config, NodeEntry};
+use kv::coordination::registry::{STORES, StoreRecord};
 use kv::core::bucket::{Bucket, Conflict};
-use kv::core::id::NodeId;
+use kv::core::id::{NodeId, StoreId};
 use rand::rngs::StdRng;
 
-use crate::history::Fault;
+use crate::history::{Fault, What};
 use crate::home::Copy;
 use crate::machine::Machine;
 use crate::recorder::Recorder;
@@ -59,7 +61,8 @@ impl Shape {
 pub struct SimNode {
     pub machine: Arc<Machine>,
     pub running: bool,
-    copy: Option<Copy>,
+    /// What its drive held once, and which store that was.
+    copy: Option<(StoreId, Copy)>,
 }
 
 /// All nodes. What happens to them is recorded.
@@ -67,6 +70,8 @@ pub struct SimCluster {
     pub nodes: Vec<SimNode>,
     pub recorder: Arc<Recorder>,
     sessions: Sessions,
+    rolled_back: Vec<StoreId>,
+    session: Duration,
 }
 
 impl SimCluster {
@@ -78,7 +83,18 @@ impl SimCluster {
         };
         let machines: Vec<_> = (1..=shape.nodes).map(machine).collect();
         let nodes = machines.into_iter().map(|machine| SimNode { machine, running: true, copy: None });
-        SimCluster { nodes: nodes.collect(), sessions: Sessions::new(recorder.clone()), recorder }
+        SimCluster {
+            nodes: nodes.collect(),
+            sessions: Sessions::new(recorder.clone()),
+            rolled_back: vec![],
+            session: Duration::from_millis(shape.session_ms),
+            recorder,
+        }
+    }
+
+    /// How long a session lives without a sign of life.
+    pub fn session(&self) -> Duration {
+        self.session
     }
 
     /// Where the nodes listen.
@@ -102,6 +118,32 @@ impl SimCluster {
         }
     }
 
+    /// Records what the coordination service says at the end of the stores that were rolled back.
+    pub fn record_registry(&self) {
+        for store in &self.rolled_back {
+            let path = format!("{STORES}/{store}").parse().expect("a path");
+            self.nodes[0].machine.with_nookeeper(|nookeeper| {
+                let content = nookeeper.with_state(|state| state.tree().get(&path));
+                let record = content.ok().and_then(|content| serde_json::from_slice::<StoreRecord>(&content.data).ok());
+                self.recorder
+                    .record(What::Replaced { store: *store, by: record.and_then(|record| record.replaced_by) });
+            });
+        }
+    }
+
+    /// The node whose replica leads the coordination service, as the most recent leader believes.
+    pub fn leader(&self) -> Option<usize> {
+        let leads = |index: usize| {
+            let mut term = None;
+            self.nodes[index].machine.with_nookeeper(|nookeeper| {
+                let status = nookeeper.status();
+                term = (status.leader == Some(status.own)).then_some(status.term);
+            });
+            term.map(|term| (term, index))
+        };
+        (0..self.nodes.len()).filter_map(leads).max().map(|(_, index)| index)
+    }
+
     /// What went wrong in a node that nothing was done to.
     pub fn trouble(&self) -> Option<String> {
         self.nodes.iter().find_map(|node| node.machine.trouble())
@@ -123,23 +165,29 @@ impl SimCluster {
         }
     }
 
-    /// Empties the drive of a node that is down, or puts an earlier state on it.
-    pub fn forget(&mut self, node: usize, fault: Fault) {
+    /// Empties the drive of a node that is down, or puts an earlier state of the same store on it. A rollback can be noticed if
+    /// the coordination service knows of a start since; without that nothing happens. Answers whether something did.
+    pub fn forget(&mut self, node: usize, fault: Fault) -> bool {
         let SimNode { machine, copy, .. } = &self.nodes[node];
-        let store = machine.store();
+        let Some(store) = machine.store() else { return false };
         match (fault, copy) {
-            (Fault::Rollback, Some(copy)) => machine.drive.restore(copy),
+            (Fault::Rollback, Some((of, copy))) => {
+                if *of != store || !self.sessions.knows(store, machine.drive.start()) {
+                    return false;
+                }
+                machine.drive.restore(copy);
+                self.rolled_back.push(store);
+            }
             _ => machine.wipe(),
         }
-        if let Some(store) = store {
-            self.recorder.fault(store, fault);
-        }
+        self.recorder.fault(store, fault);
+        true
     }
 
     /// Remembers what the drive of a node that is down holds, for a rollback.
     pub fn remember(&mut self, node: usize) {
         let node = &mut self.nodes[node];
-        node.copy = Some(node.machine.drive.copy());
+        node.copy = node.machine.store().map(|store| (store, node.machine.drive.copy()));
     }
 
     /// Starts a node that is down.

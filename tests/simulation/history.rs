@@ -191,6 +191,16 @@ pub enum What {
     SetAside {
         store: StoreId,
     },
+    /// What has become of a store that was rolled back, by the coordination service at the end: the store that its node serves
+    /// instead, if any.
+    Replaced {
+        store: StoreId,
+        by: Option<StoreId>,
+    },
+    /// Faults leave the coordination service no majority.
+    MajorityLost,
+    /// They do not any more.
+    MajorityBack,
     /// Faults and workload are over, anti-entropy and hints have had their time. Reads from here on are *final*.
     Settled,
     /// What a store holds at the end: recorded for every owner of a key, also one that holds nothing, and for every

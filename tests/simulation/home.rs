@@ -59,6 +59,11 @@ impl Drive {
         self.directory.identity().map(|identity| identity.store)
     }
 
+    /// How often that store was started.
+    pub fn start(&self) -> u64 {
+        self.directory.identity().map_or(0, |identity| identity.start)
+    }
+
     /// The process that uses it is killed.
     pub fn crash(&self) {
         self.disk().crash();

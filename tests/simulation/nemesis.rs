@@ -8,7 +8,14 @@ use rand::seq::{IndexedRandom, SliceRandom};
 use rand::{Rng, SeedableRng};
 
 use crate::cluster::SimCluster;
-use crate::history::Fault;
+use crate::history::{Fault, What};
+
+/// The nodes that vote in the coordination service: the first ones.
+const VOTERS: usize = 3;
+/// The shortest and the longest time that a message takes in a healthy network.
+pub const LATENCY_MIN: Duration = Duration::from_millis(1);
+/// See [`LATENCY_MIN`].
+pub const LATENCY_MAX: Duration = Duration::from_millis(10);
 
 /// What a nemesis may do, and how often.
 #[derive(Clone, Debug)]
@@ -46,11 +53,15 @@ pub enum Kind {
     FailSync,
     /// A disk is full.
     FullDisk,
+    /// The leader of the coordination service and another node hear each other late, then not at all.
+    LateLeader,
+    /// The voters of the coordination service do not hear each other, or most of them are down.
+    LoseMajority,
 }
 
 impl Kind {
     /// Each of them.
-    pub const ALL: [Kind; 10] = [
+    pub const ALL: [Kind; 12] = [
         Kind::Kill,
         Kind::PowerLoss,
         Kind::PowerLossOfMany,
@@ -61,6 +72,8 @@ impl Kind {
         Kind::SlowDisk,
         Kind::FailSync,
         Kind::FullDisk,
+        Kind::LateLeader,
+        Kind::LoseMajority,
     ];
 }
 
@@ -69,6 +82,11 @@ enum Ending {
     Restart(Vec<usize>),
     Repair(Vec<(String, String)>),
     Release(String, String),
+    /// From late to not at all.
+    Silence(String, String),
+    /// To nearly at once.
+    Quicken(String, String),
+    Majority(Box<Ending>),
     HealthyDisk(usize),
 }
 
@@ -96,7 +114,12 @@ impl Nemesis {
         let now = sim.elapsed();
         let (due, later) = self.endings.drain(..).partition(|(at, _)| *at <= now);
         self.endings = later;
-        due.into_iter().for_each(|(_, ending): (_, Ending)| self.end(sim, cluster, ending));
+        for (_, ending) in due {
+            if let Some(next) = self.end(sim, cluster, ending) {
+                let ends = now + self.up_to(self.temper.fault_max);
+                self.endings.push((ends, next));
+            }
+        }
         if now < self.next {
             return;
         }
@@ -111,7 +134,10 @@ impl Nemesis {
     /// Ends every fault.
     pub fn relent(&mut self, sim: &mut turmoil::Sim, cluster: &mut SimCluster) {
         for (_, ending) in std::mem::take(&mut self.endings) {
-            self.end(sim, cluster, ending);
+            let mut ending = Some(ending);
+            while let Some(this) = ending {
+                ending = self.end(sim, cluster, this);
+            }
         }
         let hosts = self.hosts(cluster);
         for (a, b) in pairs(&hosts) {
@@ -132,11 +158,11 @@ impl Nemesis {
         let hosts = self.hosts(cluster);
         match kind {
             Kind::Kill | Kind::PowerLoss => {
-                let node = self.running(cluster)?;
-                self.remember(cluster, node);
+                let node = self.victim(cluster)?;
                 let fault = if kind == Kind::Kill { Fault::Crash } else { Fault::PowerLoss };
                 cluster.stop(sim, node, fault, &mut self.rng);
                 self.forget(cluster, node);
+                self.remember(cluster, node);
                 Some(Ending::Restart(vec![node]))
             }
             Kind::PowerLossOfMany => {
@@ -173,6 +199,35 @@ impl Nemesis {
                 cluster.nodes[node].machine.slow_disk(100);
                 Some(Ending::HealthyDisk(node))
             }
+            Kind::LateLeader => {
+                let leader = cluster.leader()?;
+                let others: Vec<usize> = (0..cluster.nodes.len()).filter(|node| *node != leader).collect();
+                let name = |node: usize| cluster.nodes[node].machine.name.clone();
+                let (leader, other) = (name(leader), name(*others.choose(&mut self.rng)?));
+                // A sign of life is answered so late that it just still counts.
+                let latency = cluster.session().mul_f64(self.rng.random_range(0.07..0.12));
+                sim.set_link_latency(leader.as_str(), other.as_str(), latency);
+                Some(Ending::Silence(leader, other))
+            }
+            Kind::LoseMajority => {
+                if cluster.nodes.iter().any(|node| !node.running) {
+                    return None;
+                }
+                cluster.recorder.record(What::MajorityLost);
+                let ending = if self.rng.random_bool(0.5) {
+                    let mut voters: Vec<usize> = (0..VOTERS).collect();
+                    voters.shuffle(&mut self.rng);
+                    voters.truncate(VOTERS / 2 + 1);
+                    voters.iter().for_each(|node| cluster.stop(sim, *node, Fault::PowerLoss, &mut self.rng));
+                    Ending::Restart(voters)
+                } else {
+                    let voters: Vec<String> = hosts.into_iter().take(VOTERS).collect();
+                    let cut: Vec<_> = pairs(&voters).map(|(a, b)| (a.clone(), b.clone())).collect();
+                    cut.iter().for_each(|(a, b)| sim.partition(a.as_str(), b.as_str()));
+                    Ending::Repair(cut)
+                };
+                Some(Ending::Majority(Box::new(ending)))
+            }
             Kind::FailSync | Kind::FullDisk => {
                 let node = self.running(cluster)?;
                 match kind {
@@ -187,13 +242,28 @@ impl Nemesis {
         }
     }
 
-    fn end(&mut self, sim: &mut turmoil::Sim, cluster: &mut SimCluster, ending: Ending) {
+    /// Ends a fault, or makes another one of it.
+    fn end(&mut self, sim: &mut turmoil::Sim, cluster: &mut SimCluster, ending: Ending) -> Option<Ending> {
         match ending {
+            Ending::Silence(a, b) => {
+                sim.partition(a.as_str(), b.as_str());
+                return Some(Ending::Quicken(a, b));
+            }
+            Ending::Quicken(a, b) => {
+                sim.set_link_latency(a.as_str(), b.as_str(), LATENCY_MIN);
+                sim.set_link_max_message_latency(a.as_str(), b.as_str(), LATENCY_MAX);
+                sim.repair(a.as_str(), b.as_str());
+            }
+            Ending::Majority(ending) => {
+                cluster.recorder.record(What::MajorityBack);
+                return self.end(sim, cluster, *ending);
+            }
             Ending::Restart(nodes) => nodes.into_iter().for_each(|node| cluster.restart(sim, node)),
             Ending::Repair(cut) => cut.iter().for_each(|(a, b)| sim.repair(a.as_str(), b.as_str())),
             Ending::Release(a, b) => sim.release(a.as_str(), b.as_str()),
             Ending::HealthyDisk(node) => cluster.nodes[node].machine.slow_disk(1),
         }
+        None
     }
 
     /// Takes a copy of the first disk that stops, and later puts it back, or wipes it, while the node is down.
@@ -207,12 +277,9 @@ impl Nemesis {
     fn forget(&mut self, cluster: &mut SimCluster, node: usize) {
         let Some(fault) = self.temper.forget.filter(|_| !self.forgotten) else { return };
         // A rollback needs something to go back to, and something that is lost by it.
-        if fault == Fault::Wipe && self.rng.random_bool(0.5) || fault == Fault::Rollback && self.rng.random_bool(0.3) {
-            if fault == Fault::Rollback && self.remembered != Some(node) {
-                return;
-            }
-            self.forgotten = true;
-            cluster.forget(node, fault);
+        let is_due = fault == Fault::Wipe || self.remembered == Some(node);
+        if is_due && self.rng.random_bool(0.5) {
+            self.forgotten = cluster.forget(node, fault);
         }
     }
 
@@ -240,6 +307,15 @@ impl Nemesis {
     fn running(&mut self, cluster: &SimCluster) -> Option<usize> {
         let running: Vec<usize> = (0..cluster.nodes.len()).filter(|node| cluster.nodes[*node].running).collect();
         running.choose(&mut self.rng).copied()
+    }
+
+    /// Who is stopped. Whoever is to be rolled back must stop twice.
+    fn victim(&mut self, cluster: &SimCluster) -> Option<usize> {
+        let again = self.remembered.filter(|_| self.temper.forget == Some(Fault::Rollback) && !self.forgotten);
+        match again.filter(|node| cluster.nodes[*node].running && self.rng.random_bool(0.5)) {
+            Some(node) => Some(node),
+            None => self.running(cluster),
+        }
     }
 
     fn two(&mut self, hosts: &[String]) -> Option<(String, String)> {

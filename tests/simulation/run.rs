@@ -16,7 +16,7 @@ use crate::cluster::{LWW, Shape, SimCluster};
 use crate::history::{ClientId, Fault, History};
 use crate::invariants::{self, Violation};
 use crate::judge::{judge, wait_until_whole};
-use crate::nemesis::{Kind, Nemesis, Temper};
+use crate::nemesis::{Kind, LATENCY_MAX, LATENCY_MIN, Nemesis, Temper};
 use crate::recorder::Recorder;
 use crate::workload::{Character, Habits, Worker};
 
@@ -133,8 +133,8 @@ pub fn run(plan: Plan) -> Report {
         .rng_seed(plan.seed)
         .epoch(UNIX_EPOCH + EPOCH)
         .simulation_duration(Duration::from_secs(600))
-        .min_message_latency(Duration::from_millis(1))
-        .max_message_latency(Duration::from_millis(10))
+        .min_message_latency(LATENCY_MIN)
+        .max_message_latency(LATENCY_MAX)
         .tcp_capacity(4096)
         .enable_random_order()
         .build();
@@ -207,6 +207,7 @@ fn play(
             return Some(trouble);
         }
     }
+    cluster.record_registry();
     stage.verdict.take().and_then(Result::err)
 }
 

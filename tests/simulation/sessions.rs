@@ -22,17 +22,31 @@ pub struct Sessions {
     /// Of the sessions that hold a live entry, the store.
     holders: BTreeMap<SessionId, StoreId>,
     ended: BTreeSet<SessionId>,
+    /// The latest start of each store that has held a session.
+    starts: BTreeMap<StoreId, u64>,
 }
 
 impl Sessions {
     pub fn new(recorder: Arc<Recorder>) -> Sessions {
         let live = registry::LIVE.parse().expect("a path");
-        Sessions { recorder, live, seen: BTreeMap::new(), holders: BTreeMap::new(), ended: BTreeSet::new() }
+        Sessions {
+            recorder,
+            live,
+            seen: BTreeMap::new(),
+            holders: BTreeMap::new(),
+            ended: BTreeSet::new(),
+            starts: BTreeMap::new(),
+        }
     }
 
     /// A replica's process is gone.
     pub fn stopped(&mut self, replica: &str) {
         self.seen.remove(replica);
+    }
+
+    /// Whether that start of a store has held a session, so that the service knows of it.
+    pub fn knows(&self, store: StoreId, start: u64) -> bool {
+        self.starts.get(&store).is_some_and(|latest| *latest >= start)
     }
 
     /// Looks at what a replica has applied. When a session ends its live entry goes, so the tree's revision tells whether there is
@@ -69,6 +83,8 @@ impl Sessions {
             }
             let live: Live = serde_json::from_slice(&content.data).expect("a live entry");
             self.holders.insert(session, live.store);
+            let latest = self.starts.entry(live.store).or_default();
+            *latest = live.start.max(*latest);
             self.recorder.record(What::SessionBegan { store: live.store, session: session.0 });
         }
     }

@@ -32,7 +32,7 @@ pub struct Habits {
     pub keys: u32,
     /// Which keys there are, each as often as it is named.
     pub characters: &'static [Character],
-    /// A store will forget: nothing is asked that only one holder would keep, nor what only remembering owners can promise.
+    /// A store will forget: nothing is asked that only one holder would keep.
     pub forgetful: bool,
 }
 
@@ -113,8 +113,8 @@ impl Worker {
         ];
         let forgetful = [quorums(2, 2, 0, 0, true), quorums(3, 3, 0, 0, true)];
         let choice = match (self.habits.forgetful, character) {
+            (_, Character::Strict) => strict.choose(&mut self.rng),
             (true, _) => forgetful.choose(&mut self.rng),
-            (false, Character::Strict) => strict.choose(&mut self.rng),
             (false, _) => sloppy.choose(&mut self.rng),
         };
         *choice.expect("some")

@@ -32,6 +32,10 @@ impl fmt::Display for What {
             What::SessionBegan { store, session } => write!(f, "{store:?} is alive in session {session}"),
             What::SessionEnded { store, session } => write!(f, "{store:?} has lost session {session}"),
             What::StrictCounted { store } => write!(f, "{store:?} relies on its lease"),
+            What::Replaced { store, by: Some(by) } => write!(f, "{store:?} was replaced by {by:?}"),
+            What::Replaced { store, by: None } => write!(f, "{store:?} was not replaced"),
+            What::MajorityLost => f.write_str("the coordination service has no majority"),
+            What::MajorityBack => f.write_str("the coordination service can have a majority again"),
             What::SetAside { store } => write!(f, "{store:?} is set aside"),
             What::Settled => f.write_str("settled"),
             What::Holds { store, key, owner, object } => {

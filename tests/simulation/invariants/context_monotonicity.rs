@@ -36,7 +36,7 @@ pub fn check(timeline: &Timeline) -> Vec<Finding> {
                     continue;
                 };
                 findings.push(Finding {
-                    key: key.clone(),
+                    about: key.to_string(),
                     what,
                     events: earlier.places().chain(later.places()).collect(),
                 });

@@ -20,7 +20,7 @@ pub fn check(timeline: &Timeline) -> Vec<Finding> {
             }
             What::Holds { store, key, owner: false, object: Some(_) } => {
                 let what = format!("{store:?} does not own the key and still holds it");
-                findings.push(Finding { key: key.clone(), what, events: vec![place] });
+                findings.push(Finding { about: key.to_string(), what, events: vec![place] });
             }
             _ => {}
         }
@@ -30,14 +30,14 @@ pub fn check(timeline: &Timeline) -> Vec<Finding> {
         if different.len() > 1 {
             let what = format!("{} owners hold {} different objects", objects.len(), different.len());
             let events = objects.iter().map(|(_, place)| *place).collect();
-            findings.push(Finding { key: (*key).clone(), what, events });
+            findings.push(Finding { about: key.to_string(), what, events });
         }
     }
     // A key that nobody looked at has not converged, it has been forgotten by the simulation.
     let written: BTreeSet<&Key> = timeline.operations.iter().filter(|o| o.write().is_some()).map(|o| o.key).collect();
     for key in written.into_iter().filter(|key| !owned.contains_key(*key)) {
         let what = "nobody looked what its owners hold at the end".to_string();
-        findings.push(Finding { key: key.clone(), what, events: Vec::new() });
+        findings.push(Finding { about: key.to_string(), what, events: Vec::new() });
     }
     findings
 }

@@ -23,17 +23,17 @@ pub fn check(timeline: &Timeline) -> Vec<Finding> {
                 let (first_write, first_place) = *by_dot.entry((key, dot)).or_insert((*write, place));
                 if first_write != *write {
                     let what = format!("{dot} was minted for {first_write} and again for {write}");
-                    findings.push(Finding { key: key.clone(), what, events: vec![first_place, place] });
+                    findings.push(Finding { about: key.to_string(), what, events: vec![first_place, place] });
                 }
                 let (first_dot, first_place) = *by_write.entry(*write).or_insert((dot, place));
                 if first_dot != dot {
                     let what = format!("{write} was stored as two writes, {first_dot} and {dot}");
-                    findings.push(Finding { key: key.clone(), what, events: vec![first_place, place] });
+                    findings.push(Finding { about: key.to_string(), what, events: vec![first_place, place] });
                 }
             }
             What::Durable { key, dot, .. } if !by_dot.contains_key(&(key, dot)) && unminted.insert((key, dot)) => {
                 let what = format!("{dot} is stored, but nobody minted it");
-                findings.push(Finding { key: key.clone(), what, events: vec![place] });
+                findings.push(Finding { about: key.to_string(), what, events: vec![place] });
             }
             _ => {}
         }

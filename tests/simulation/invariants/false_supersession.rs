@@ -23,7 +23,7 @@ pub fn check(timeline: &Timeline) -> Vec<Finding> {
             if let Some((read, _)) = timeline.final_reads(key).find(|(read, _)| !timeline.accounts_for(read, write)) {
                 let what = format!("{write} was durable on {:?}, but is gone and nothing covered it", durable.store);
                 let events = put.places().chain([durable.place]).chain(read.places()).collect();
-                findings.push(Finding { key: key.clone(), what, events });
+                findings.push(Finding { about: key.to_string(), what, events });
             }
         }
     }

@@ -15,10 +15,14 @@ pub fn check(timeline: &Timeline) -> Vec<Finding> {
             let lacking = timeline.final_reads(key).find(|(read, _)| !timeline.accounts_for(read, write));
             if let Some((read, _)) = lacking {
                 let what = format!("{write} was acknowledged, but is neither read at the end nor covered");
-                findings.push(Finding { key: key.clone(), what, events: put.places().chain(read.places()).collect() });
+                findings.push(Finding {
+                    about: key.to_string(),
+                    what,
+                    events: put.places().chain(read.places()).collect(),
+                });
             } else if unread {
                 let what = format!("{write} was acknowledged, but no read of the key succeeded at the end");
-                findings.push(Finding { key: key.clone(), what, events: put.places().collect() });
+                findings.push(Finding { about: key.to_string(), what, events: put.places().collect() });
             }
         }
     }

@@ -12,6 +12,8 @@
 //! | [`convergence`] | P7 | at the end all owners hold the same, and nobody else holds anything | |
 //! | [`quorum_honesty`] | P5 | an answer that says W came after W stores had the write durable, pw of them owners; what failed is nowhere | AnswerBeforeDurable, CountWithoutStoring |
 //! | [`newest_survives`] | P1 | in a `lww` bucket one value is left, and no acknowledged write is surely newer | |
+//! | [`stale_leases`] | P6 | no store relies on its lease after the coordination service has ended its session | LeaseFromReply |
+//! | [`forgetful_stores`] | P1, P6 | a store that was rolled back is recognised, vouches for nothing, and is replaced | |
 //!
 //! Two relations carry most of them ([`causality`]): what a context *surely* covered and what it *may* have covered. A
 //! check that accuses uses the one that can not be wrong: a value may be missing if anything may have covered it, and
@@ -29,6 +31,7 @@ mod context_monotonicity;
 mod convergence;
 mod dot_uniqueness;
 mod false_supersession;
+mod forgetful_stores;
 mod lost_writes;
 #[cfg(test)]
 mod model;
@@ -38,12 +41,11 @@ mod quorum_honesty;
 mod resurrection;
 #[cfg(test)]
 mod sketch;
+mod stale_leases;
 mod strict_recency;
 mod timeline;
 
 use std::fmt;
-
-use kv::core::key::Key;
 
 use crate::history::History;
 use timeline::Timeline;
@@ -51,7 +53,7 @@ use timeline::Timeline;
 type Check = fn(&Timeline) -> Vec<Finding>;
 
 /// Every invariant, by name.
-const INVARIANTS: [(&str, Check); 10] = [
+const INVARIANTS: [(&str, Check); 12] = [
     ("lost writes", lost_writes::check),
     ("false supersession", false_supersession::check),
     ("phantoms", phantoms::check),
@@ -62,6 +64,8 @@ const INVARIANTS: [(&str, Check); 10] = [
     ("convergence", convergence::check),
     ("quorum honesty", quorum_honesty::check),
     ("newest survives", newest_survives::check),
+    ("stale leases", stale_leases::check),
+    ("forgetful stores", forgetful_stores::check),
 ];
 
 /// Checks every invariant; no violation is a pass.
@@ -76,7 +80,8 @@ pub fn check(history: &History) -> Vec<Violation> {
 
 /// What a check found.
 struct Finding {
-    key: Key,
+    /// The key, or the store.
+    about: String,
     /// What is wrong, in a sentence.
     what: String,
     /// The events that show it, by their place in the history.
@@ -88,7 +93,7 @@ impl Finding {
         self.events.sort_unstable();
         self.events.dedup();
         let events = self.events.into_iter().map(|place| history.events()[place].to_string()).collect();
-        Violation { invariant, key: self.key, what: self.what, events }
+        Violation { invariant, about: self.about, what: self.what, events }
     }
 }
 
@@ -97,8 +102,8 @@ impl Finding {
 pub struct Violation {
     /// Its name.
     pub invariant: &'static str,
-    /// The key that shows it.
-    pub key: Key,
+    /// The key that shows it, or the store.
+    pub about: String,
     /// What is wrong, in a sentence.
     pub what: String,
     /// The events that show it, in order.
@@ -107,7 +112,7 @@ pub struct Violation {
 
 impl fmt::Display for Violation {
     fn fmt(&self, f: &mut fmt::Formatter) -> fmt::Result {
-        writeln!(f, "{}: {}: {}", self.invariant, self.key, self.what)?;
+        writeln!(f, "{}: {}: {}", self.invariant, self.about, self.what)?;
         self.events.iter().try_for_each(|event| writeln!(f, "  {event}"))
     }
 }

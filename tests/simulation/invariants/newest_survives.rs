@@ -16,7 +16,7 @@ pub fn check(timeline: &Timeline) -> Vec<Finding> {
         let Some((_, values)) = read.read() else { continue };
         if values.len() > 1 {
             let what = format!("{} has {} values, where the newest wins", read.id, values.len());
-            findings.push(Finding { key: read.key.clone(), what, events: read.places().collect() });
+            findings.push(Finding { about: read.key.to_string(), what, events: read.places().collect() });
             continue;
         }
         let deletes = timeline.writes(read.key).map(|(_, o)| o).filter(|o| o.is_delete() && o.possible());
@@ -29,7 +29,7 @@ pub fn check(timeline: &Timeline) -> Vec<Finding> {
                 let what = format!("{write} was acknowledged and is surely newer than what {} has", read.id);
                 let events = acknowledged.places().chain(read.places());
                 let events = events.chain(survivors.iter().flat_map(|survivor| survivor.places())).collect();
-                findings.push(Finding { key: read.key.clone(), what, events });
+                findings.push(Finding { about: read.key.to_string(), what, events });
             }
         }
     }

@@ -18,7 +18,7 @@ pub fn check(timeline: &Timeline) -> Vec<Finding> {
             if let Some(reason) = reason {
                 let what = format!("{value} was read, but {reason}");
                 let events = read.places().chain(origin.into_iter().flat_map(Operation::places)).collect();
-                findings.push(Finding { key: read.key.clone(), what, events });
+                findings.push(Finding { about: read.key.to_string(), what, events });
             }
         }
     }

@@ -20,7 +20,7 @@ pub fn check(timeline: &Timeline) -> Vec<Finding> {
         if let (false, Some(trace)) = (operation.possible(), timeline.durable(write).first()) {
             let what = format!("{write} failed, but is durable on {:?}", trace.store);
             let events = operation.places().chain([trace.place]).collect();
-            findings.push(Finding { key: operation.key.clone(), what, events });
+            findings.push(Finding { about: operation.key.to_string(), what, events });
         }
         let Some(acknowledged) = operation.acknowledged() else { continue };
         let before: Vec<&Trace> = timeline.durable(write).iter().filter(|trace| trace.place < acknowledged).collect();
@@ -35,7 +35,11 @@ pub fn check(timeline: &Timeline) -> Vec<Finding> {
             continue;
         };
         let traces = timeline.durable(write).iter().map(|trace| trace.place);
-        findings.push(Finding { key: operation.key.clone(), what, events: operation.places().chain(traces).collect() });
+        findings.push(Finding {
+            about: operation.key.to_string(),
+            what,
+            events: operation.places().chain(traces).collect(),
+        });
     }
     findings
 }

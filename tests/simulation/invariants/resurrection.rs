@@ -17,7 +17,7 @@ pub fn check(timeline: &Timeline) -> Vec<Finding> {
                     let what = format!("{value} is read at the end, though {cover} covered it and was acknowledged");
                     let origin = timeline.write(*value).into_iter().flat_map(|o| o.places());
                     let events = covering.places().chain(read.places()).chain(origin).collect();
-                    findings.push(Finding { key: key.clone(), what, events });
+                    findings.push(Finding { about: key.to_string(), what, events });
                 }
             }
         }

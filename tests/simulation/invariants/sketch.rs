@@ -111,7 +111,7 @@ impl Sketch {
         self.record(What::Holds { store, key, owner, object });
     }
 
-    fn record(&mut self, what: What) {
+    pub fn record(&mut self, what: What) {
         let now = self.tick();
         self.history.record(now, what);
     }

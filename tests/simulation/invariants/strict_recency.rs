@@ -26,7 +26,7 @@ pub fn check(timeline: &Timeline) -> Vec<Finding> {
                     continue;
                 };
                 let events = earlier.places().chain(read.places()).collect();
-                findings.push(Finding { key: key.clone(), what, events });
+                findings.push(Finding { about: key.to_string(), what, events });
             }
         }
     }

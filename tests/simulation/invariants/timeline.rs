@@ -135,7 +135,10 @@ impl<'h> Timeline<'h> {
                 | What::SessionBegan { .. }
                 | What::SessionEnded { .. }
                 | What::StrictCounted { .. }
-                | What::SetAside { .. } => {}
+                | What::SetAside { .. }
+                | What::Replaced { .. }
+                | What::MajorityLost
+                | What::MajorityBack => {}
             }
         }
         timeline.causality = Causality::new(&timeline);
