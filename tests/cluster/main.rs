@@ -38,11 +38,11 @@ mod command_line;
 mod coordination;
 mod fallback;
 mod in_process;
+mod joining;
 mod leader_killed;
 mod leases;
-mod majority_down;
-mod joining;
 mod made_apart;
+mod majority_down;
 mod one_killed;
 mod one_paused;
 mod operations;
@@ -53,6 +53,6 @@ mod rolled_back;
 mod siblings;
 mod slow_start;
 // Once is enough: not with each set of features that is tested.
+mod wiped;
 #[cfg(feature = "sim")]
 mod with_zookeeper;
-mod wiped;

@@ -64,7 +64,9 @@ pub fn advise(finding: &Finding, cluster: &str) -> Advice {
                 "Node {node} cannot be reached ({reason}); it owns {partitions} partitions. Its session still lives."
             ),
             &match session_ends_ms {
-                Some(0) => "Its time is over; the session ends as soon as the service has a leader to say so.".to_string(),
+                Some(0) => {
+                    "Its time is over; the session ends as soon as the service has a leader to say so.".to_string()
+                }
                 Some(ms) => format!(
                     "The session ends in {} if nothing more is heard; then the node counts as gone.",
                     millis(*ms)
