@@ -116,6 +116,14 @@ impl DataDir {
         self.change(|identity, path| identity.raise(path, generation))
     }
 
+    /// Takes back that the store was started. Durable at the return; the next opening gives the same number again.
+    pub fn withdraw_start(&mut self) -> Result<(), StorageError> {
+        self.change(|identity, _| {
+            identity.withdraw_start();
+            Ok(())
+        })
+    }
+
     /// Moves all that the store has into `set-aside-<start>-<store>/` inside the directory, and starts again as the store
     /// `fresh`, drawn at random, which belongs nowhere. The engine and the coordination file must be closed. A crash at any
     /// moment leaves either the old store untouched or the rest to the next opening.

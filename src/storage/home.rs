@@ -46,6 +46,10 @@ pub trait Home: Send {
     /// [`StorageError::OlderGeneration`] if it took part in a later one.
     fn set_generation(&mut self, generation: u32) -> Result<(), StorageError>;
 
+    /// Takes back that the store was started: the others took it for a copy, and it has served nothing. Otherwise a copy that is
+    /// started again and again would get ahead of its original, which would then pass for the copy. Durable at the return.
+    fn withdraw_start(&mut self) -> Result<(), StorageError>;
+
     /// Keeps all that the store has where an operator finds it, and starts again as the store `fresh`, drawn at random, which
     /// belongs nowhere. The coordination service's database must be closed.
     ///

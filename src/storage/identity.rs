@@ -168,6 +168,11 @@ impl Identity {
         }
     }
 
+    /// Counts this start no more.
+    pub(super) fn withdraw_start(&mut self) {
+        self.start = self.start.saturating_sub(1);
+    }
+
     /// Raises the generation.
     ///
     /// # Errors

@@ -1,5 +1,7 @@
 //! Stories told by whole clusters: real processes, real sockets, real disks.
 
+#[path = "../support/backup.rs"]
+mod backup;
 #[path = "../nookeeper/history/mod.rs"]
 mod history;
 #[path = "../support/inspection.rs"]

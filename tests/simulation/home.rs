@@ -123,6 +123,10 @@ impl Home for WatchedHome {
         self.home.set_generation(generation)
     }
 
+    fn withdraw_start(&mut self) -> Result<(), StorageError> {
+        self.home.withdraw_start()
+    }
+
     fn set_aside(&mut self, fresh: StoreId) -> Result<(), StorageError> {
         self.engine = None;
         self.home.set_aside(fresh)

@@ -6,7 +6,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::ffi::OsString;
 use std::fs::{self, File, OpenOptions};
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::process::{Child, Command, ExitStatus, Stdio};
 use std::time::Duration;
 
@@ -208,27 +208,6 @@ impl Cluster {
         ended(&mut child, "it cannot go on").await
     }
 
-    /// A node's data as it is now, to be put back later; of a node that runs, what a careless operator would copy.
-    pub fn copy_data(&self, id: u32) -> PathBuf {
-        let copy = self.path(&format!("copy-of-node{id}"));
-        copy_directory(&self.data(id), &copy);
-        copy
-    }
-
-    /// Puts a copy in the place of a stopped node's data, if it has any.
-    pub fn put_back(&self, id: u32, copy: &Path) {
-        if self.data(id).exists() {
-            self.wipe(id);
-        }
-        copy_directory(copy, &self.data(id));
-    }
-
-    /// Deletes a stopped node's data.
-    pub fn wipe(&self, id: u32) {
-        assert!(!self.running.contains_key(&id), "node {id} runs");
-        fs::remove_dir_all(self.data(id)).unwrap();
-    }
-
     /// A client that knows all nodes.
     pub async fn client(&self) -> Client {
         Client::connect(self.addresses.values()).await.unwrap()
@@ -346,18 +325,6 @@ impl Drop for Cluster {
 /// Waits for a process to end by itself.
 async fn ended(child: &mut Child, why: &str) -> ExitStatus {
     until(&format!("the end of a process: {why}"), async || child.try_wait().unwrap()).await
-}
-
-fn copy_directory(from: &Path, to: &Path) {
-    fs::create_dir(to).unwrap();
-    for entry in fs::read_dir(from).unwrap() {
-        let (path, target) = entry.map(|entry| (entry.path(), to.join(entry.file_name()))).unwrap();
-        if path.is_dir() {
-            copy_directory(&path, &target);
-        } else {
-            fs::copy(&path, &target).unwrap();
-        }
-    }
 }
 
 fn last_words(log: &str) -> String {

@@ -16,7 +16,8 @@ use crate::wire::dial::DialError;
 use crate::wire::handshake::Refusal;
 
 impl Bootstrap {
-    /// Calls everybody once, and again for as long as somebody takes this store for a copy.
+    /// Calls everybody once, and again for as long as somebody takes this store for a copy. If it is one, this start of it
+    /// does not count.
     ///
     /// # Errors
     /// [`BootstrapError::Ended`] if one of them refuses it for good.
@@ -30,6 +31,7 @@ impl Bootstrap {
                 return refusals.iter().find_map(Ending::of_refusal).map_or(Ok(()), |ending| Err(ending.into()));
             };
             if began.elapsed() >= COPY_FOR_SURE {
+                lock(&self.home).withdraw_start()?;
                 return Err(Ending::copy(cloned).into());
             }
             self.reception.wait_for(format!("it waits for the others to take it for no copy ({cloned})"));
@@ -54,8 +56,8 @@ impl Bootstrap {
     /// What those who answer have against this store.
     async fn call(&self, others: &BTreeSet<String>) -> Vec<Refusal> {
         let mut calls = JoinSet::new();
-        for address in others.iter().cloned() {
-            let newcomer = self.newcomer();
+        for address in others {
+            let (newcomer, address) = (self.newcomer(), address.clone());
             calls.spawn(async move { newcomer.probe(&address).await });
         }
         let mut refusals = vec![];

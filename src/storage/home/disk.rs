@@ -9,6 +9,9 @@ use crate::storage::directory::{DataDir, Expected};
 use crate::storage::fjall::{self, FjallEngine, Settings};
 use crate::storage::{Engine, StorageError, disk};
 
+/// Memory for pages of the coordination service's database. What is read often is in that service's own memory.
+const DATABASE_CACHE_BYTES: usize = 8 << 20;
+
 /// A home on a real disk.
 pub struct DiskHome {
     directory: DataDir,
@@ -61,6 +64,10 @@ impl Home for DiskHome {
         self.directory.set_generation(generation)
     }
 
+    fn withdraw_start(&mut self) -> Result<(), StorageError> {
+        self.directory.withdraw_start()
+    }
+
     fn set_aside(&mut self, fresh: StoreId) -> Result<(), StorageError> {
         release(&mut self.engine)
             .map_err(|handles| StorageError::StillOpen { path: self.directory.path().into(), handles })?;
@@ -88,7 +95,7 @@ impl Home for DiskHome {
 
     fn open_coordination(&mut self) -> Result<redb::Database, StorageError> {
         self.directory
-            .open_coordination(|path| redb::Database::create(path).map_err(|error| StorageError::database(path, error)))
+            .open_coordination(|path| open_database(path).map_err(|error| StorageError::database(path, error)))
     }
 
     fn drop_coordination(&mut self) -> Result<(), StorageError> {
@@ -118,4 +125,11 @@ impl Home for DiskHome {
             }
         }
     }
+}
+
+/// Opens a database, or makes it. One that is there is read whole, so that damage shows now and not when a page is needed.
+fn open_database(path: &Path) -> Result<redb::Database, redb::DatabaseError> {
+    let mut builder = redb::Database::builder();
+    builder.set_cache_size(DATABASE_CACHE_BYTES).set_check_integrity_on_open(true);
+    if path.exists() { builder.open(path) } else { builder.create(path) }
 }

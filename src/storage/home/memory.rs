@@ -184,6 +184,12 @@ impl Home for MemoryHome {
         Ok(())
     }
 
+    fn withdraw_start(&mut self) -> Result<(), StorageError> {
+        self.identity.withdraw_start();
+        self.keep_identity();
+        Ok(())
+    }
+
     fn set_aside(&mut self, fresh: StoreId) -> Result<(), StorageError> {
         release(&mut self.engine).map_err(|handles| StorageError::StillOpen { path: PATH.into(), handles })?;
         let identity = std::mem::replace(&mut self.identity, Identity::fresh(NAME, fresh));

@@ -70,6 +70,18 @@ fn vote(database: &redb::Database) -> u64 {
 }
 
 #[test]
+fn a_start_that_was_withdrawn_does_not_count() {
+    on_each(|open| {
+        for _ in 0..3 {
+            let mut home = open();
+            home.withdraw_start().unwrap();
+        }
+        assert_eq!(open().identity().start, 1);
+        assert_eq!(open().identity().start, 2);
+    });
+}
+
+#[test]
 fn an_orderly_stop_is_clean_and_keeps_everything() {
     on_each(|open| {
         for start in 1..4 {

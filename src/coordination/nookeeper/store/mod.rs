@@ -27,7 +27,7 @@ use redb::{Database, DatabaseError};
 pub use file::{FileError, OpenError};
 pub use log::LogStore;
 pub use machine::Machine;
-pub use recover::{RecoverError, Recovered, Survey, recover, recover_path, survey_path};
+pub use recover::{RecoverError, Recovered, Survey, recover, recover_path, survey, survey_path};
 pub use replica::Replica;
 #[cfg(any(test, feature = "sim"))]
 pub use simulated_file::{FileCopy, SimulatedFile};

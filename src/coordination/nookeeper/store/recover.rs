@@ -116,21 +116,25 @@ fn latest(file: &File) -> Result<(Point, LogId<RaftId>), RecoverError> {
 /// Looks into the file of a stopped replica; nothing in it changes.
 ///
 /// # Errors
+/// [`RecoverError`].
+pub fn survey(database: Database) -> Result<Survey, RecoverError> {
+    let (point, last) = latest(&File::open(database)?)?;
+    let membership = point.membership.membership();
+    let endpoint = |id| membership.get_node(&id).map(|endpoint| (id, endpoint.clone()));
+    Ok(Survey {
+        generation: point.state.generation(),
+        last,
+        revision: point.state.tree().revision(),
+        voters: membership.voter_ids().filter_map(endpoint).collect(),
+    })
+}
+
+/// [`survey`] of a file that is there.
+///
+/// # Errors
 /// [`PathError`], which names the file.
 pub fn survey_path(path: &Path) -> Result<Survey, PathError<RecoverError>> {
-    let survey = || {
-        let file = File::open(super::existing(path).map_err(FileError::from)?)?;
-        let (point, last) = latest(&file)?;
-        let membership = point.membership.membership();
-        let endpoint = |id| membership.get_node(&id).map(|endpoint| (id, endpoint.clone()));
-        Ok(Survey {
-            generation: point.state.generation(),
-            last,
-            revision: point.state.tree().revision(),
-            voters: membership.voter_ids().filter_map(endpoint).collect(),
-        })
-    };
-    at_path(path, survey())
+    at_path(path, existing(path).and_then(survey))
 }
 
 /// [`recover`] for a file that is there.
@@ -138,6 +142,9 @@ pub fn survey_path(path: &Path) -> Result<Survey, PathError<RecoverError>> {
 /// # Errors
 /// [`PathError`], which names the file.
 pub fn recover_path(path: &Path, own: RaftId, endpoint: Endpoint) -> Result<Recovered, PathError<RecoverError>> {
-    let opened = super::existing(path).map_err(|error| OpenError::from(FileError::from(error)).into());
-    at_path(path, opened.and_then(|database| recover(database, own, endpoint)))
+    at_path(path, existing(path).and_then(|database| recover(database, own, endpoint)))
+}
+
+fn existing(path: &Path) -> Result<Database, RecoverError> {
+    Ok(super::existing(path).map_err(FileError::from)?)
 }

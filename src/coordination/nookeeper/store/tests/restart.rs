@@ -1,13 +1,13 @@
 //! What a replica is after a restart, after a snapshot from the leader, and after a forced recovery.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 
 use openraft::storage::{RaftLogStorage, RaftLogStorageExt, RaftStateMachine};
 use openraft::{RaftSnapshotBuilder, StorageHelper, Vote};
 
 use super::{SESSION, command, commit, entry, log_id};
 use crate::coordination::api::SessionState;
-use crate::coordination::nookeeper::store::{RecoverError, SimulatedFile, open, open_path, recover};
+use crate::coordination::nookeeper::store::{RecoverError, SimulatedFile, open, open_path, recover, survey};
 use crate::coordination::nookeeper::types::{Endpoint, RaftId};
 use crate::coordination::state::Action;
 use crate::coordination::watch::Watched;
@@ -124,10 +124,16 @@ async fn a_recovered_replica_holds_all_it_held_and_votes_alone() {
     expected.recover(1).unwrap();
     drop((log, machine));
 
+    let before = survey(file.open().unwrap()).unwrap();
+    assert_eq!((before.generation, before.last), (0, log_id(2, 17)));
     let recovered = recover(file.open().unwrap(), own(1), endpoint()).unwrap();
+    assert_eq!(recovered.before, before.revision);
     assert_eq!((recovered.last, recovered.ended), (log_id(2, 17), vec![SESSION]));
     assert!(recovered.revision > recovered.before);
 
+    let after = survey(file.open().unwrap()).unwrap();
+    assert_eq!((after.generation, after.last.index, after.revision), (1, 18, recovered.revision));
+    assert_eq!(after.voters, BTreeMap::from([(own(1), endpoint())]));
     let (mut log, mut machine) = open(file.open().unwrap()).unwrap();
     let initial = StorageHelper::new(&mut log, &mut machine).get_initial_state().await.unwrap();
     assert_eq!(machine.replica().read(Clone::clone), expected);
