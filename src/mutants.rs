@@ -31,6 +31,8 @@ pub enum Mutant {
     LearnerReadAsCurrent,
     /// A replica of the coordination service that lost its disk votes on under its old name.
     WipedVoterVotesAgain,
+    /// A start of a store is not judged: one that was rolled back takes part in the coordination service.
+    RolledBackVoterTakesPart,
 }
 
 #[cfg(feature = "mutants")]
@@ -56,8 +58,12 @@ mod active {
         ];
 
         /// Those of the coordination service: a simulation of it alone finds them.
-        pub const COORDINATION: [Mutant; 3] =
-            [Mutant::SessionExpiryByLocalClock, Mutant::LearnerReadAsCurrent, Mutant::WipedVoterVotesAgain];
+        pub const COORDINATION: [Mutant; 4] = [
+            Mutant::SessionExpiryByLocalClock,
+            Mutant::LearnerReadAsCurrent,
+            Mutant::WipedVoterVotesAgain,
+            Mutant::RolledBackVoterTakesPart,
+        ];
 
         /// Whether this one is switched on, on this thread: a simulation runs in one.
         pub fn is_active(self) -> bool {

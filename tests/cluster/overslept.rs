@@ -45,9 +45,15 @@ async fn it_serves_no_strict_read_by_the_lease_that_it_had() {
     client.put("k", "meanwhile").w(2).strict().await.unwrap();
     cluster.resume(ASLEEP);
 
-    let refused = strictly.await.unwrap();
     let stale = Failure::RingMayBeStale { kind: Kind::Read, node: NodeId(ASLEEP), applied: false };
-    assert_eq!(refused, Err(stale));
+    match strictly.await.unwrap() {
+        Err(refused) => assert_eq!(refused, stale),
+        // On a busy machine it may have got to the request only with another session, and then serves it rightly.
+        Ok(_) => until("another session", async || {
+            service(&client, 1).await.is_some_and(|report| report.sessions.len() == 3).then_some(())
+        })
+        .await,
+    }
     // Who asks for no owner is served.
     let served = sloppily.await.unwrap();
     assert!(matches!(&served, Ok(Answer::Read { .. })), "{served:?}");

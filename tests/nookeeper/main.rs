@@ -7,6 +7,8 @@
 mod alone;
 mod distant;
 mod history;
+#[path = "../support/hosts.rs"]
+mod hosts;
 mod invariants;
 mod linear;
 mod lock;

@@ -2,6 +2,7 @@
 
 use crate::coordination::tree::Tree;
 use crate::core::id::Start;
+use crate::mutant;
 
 use super::access;
 use super::error::{Error, Verdict};
@@ -22,7 +23,7 @@ pub fn judge(registered: Option<&StoreRecord>, start: Start) -> Result<(), Verdi
         return Err(Verdict::Replaced { store, node: record.node, by });
     }
     let is_behind = start.number < record.start || (start.number == record.start && start.nonce != record.nonce);
-    if is_behind {
+    if is_behind && !mutant!(RolledBackVoterTakesPart) {
         return Err(Verdict::RolledBack { store, shown: start.number, seen: record.start });
     }
     Ok(())

@@ -63,8 +63,8 @@ fn acknowledged_writes_survive_the_leaders() {
 
 /// Lets somebody lead for a while.
 fn lead(sim: &mut turmoil::Sim, world: &World) -> Option<usize> {
-    run_until(sim, sim.elapsed() + PATIENCE, || world.leader().is_some());
-    run_until(sim, sim.elapsed() + LEADS, || false);
+    run_until(sim, world, sim.elapsed() + PATIENCE, |world| world.leader().is_some());
+    run_until(sim, world, sim.elapsed() + LEADS, |_| false);
     world.leader()
 }
 

@@ -17,10 +17,11 @@ const SEARCH: u64 = 100;
 const ENOUGH: usize = 5;
 
 /// Each mutant and seeds that caught it; more than one where a change of the code elsewhere easily moves them.
-const RECORDED: [(Mutant, &[u64]); 3] = [
+const RECORDED: [(Mutant, &[u64]); 4] = [
     (Mutant::SessionExpiryByLocalClock, &[0]),
     (Mutant::LearnerReadAsCurrent, &[0]),
     (Mutant::WipedVoterVotesAgain, &[0]),
+    (Mutant::RolledBackVoterTakesPart, &[0]),
 ];
 
 /// A plan that gives the mutant something to do: the rest is up to the seed.
@@ -32,6 +33,14 @@ fn plan(mutant: Mutant, seed: u64) -> Plan {
             plan.shape.voters = 3;
             plan.shape.learners = 0;
             plan.temper.faults = vec![Kind::WipeApart, Kind::KillLeader];
+            plan.temper.wipe = false;
+            plan.temper.fault_max = Duration::from_secs(5);
+        }
+        // The same, but the one that forgets has an old copy of its disk.
+        Mutant::RolledBackVoterTakesPart => {
+            plan.shape.voters = 3;
+            plan.shape.learners = 0;
+            plan.temper.faults = vec![Kind::Copy, Kind::RollBackApart];
             plan.temper.wipe = false;
             plan.temper.fault_max = Duration::from_secs(5);
         }

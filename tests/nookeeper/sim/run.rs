@@ -107,10 +107,10 @@ pub fn run(plan: Plan) -> Report {
     let _alone = alone();
     let mut sim = network(plan.shape.seed);
     let recorder = recorder();
-    let mut world = World::start(&mut sim, plan.shape, recorder.clone());
+    let world = World::start(&mut sim, plan.shape, recorder.clone());
     let mut nemesis = Nemesis::new(plan.shape.seed, plan.temper);
     // A replica that panics takes its host and the simulation with it. What was told until then is judged all the same.
-    let ran = catch_unwind(AssertUnwindSafe(|| play(&mut sim, &mut world, &mut nemesis)));
+    let ran = catch_unwind(AssertUnwindSafe(|| play(&mut sim, &world, &mut nemesis)));
     let history = recorder.history();
     match ran {
         Ok(()) => drop(sim),
@@ -125,25 +125,27 @@ pub fn run(plan: Plan) -> Report {
     Report { violations: invariants::check(&history), history, trouble }
 }
 
-fn play(sim: &mut turmoil::Sim, world: &mut World, nemesis: &mut Nemesis) {
+fn play(sim: &mut turmoil::Sim, world: &World, nemesis: &mut Nemesis) {
     while sim.elapsed() < RELENTS {
         nemesis.tick(sim, world);
+        world.attend(sim);
         sim.step().expect("no host fails");
     }
     nemesis.relent(sim, world);
     let is_whole = |world: &World| *world.oracle.looked_at.borrow();
-    run_until(sim, WRITTEN, || false);
+    run_until(sim, world, WRITTEN, |_| false);
     world.oracle.peace.send_replace(true);
-    run_until(sim, WHOLE, || is_whole(world));
-    run_until(sim, sim.elapsed() + PEACE, || false);
+    run_until(sim, world, WHOLE, is_whole);
+    run_until(sim, world, sim.elapsed() + PEACE, |_| false);
     if !is_whole(world) {
         world.oracle.complain("the service did not become whole".into());
     }
 }
 
 /// Until that time, or until it is so.
-pub fn run_until(sim: &mut turmoil::Sim, time: Duration, is_so: impl Fn() -> bool) {
-    while sim.elapsed() < time && !is_so() {
+pub fn run_until(sim: &mut turmoil::Sim, world: &World, time: Duration, is_so: impl Fn(&World) -> bool) {
+    while sim.elapsed() < time && !is_so(world) {
+        world.attend(sim);
         sim.step().expect("no host fails");
     }
 }

@@ -1,19 +1,22 @@
-//! All machines, and what they are told by an oracle.
+//! All machines, and what they share.
 
-use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
-use kv::coordination::nookeeper::types::{Endpoint, RaftId, Roster};
-use kv::core::id::{ClusterId, NodeId, Start, StoreId};
-use kv::wire::handshake::{Keeper, Refusal};
+use kv::config::{Config, NodeEntry};
+use kv::coordination::registry::{STORES, StoreRecord};
+use kv::coordination::tree::Path;
+use kv::core::id::NodeId;
+use kv::node::bootstrap::Ending;
 use rand::rngs::StdRng;
 use tokio::sync::watch;
 
-use super::machine::{self, Machine};
+use super::machine::{DiskCopy, Machine};
 use crate::lock::lock;
 use crate::recorder::Recorder;
 use crate::workload::Habits;
+
+const PORT: u16 = 9000;
 
 /// What a world is made of.
 #[derive(Clone, Copy, Debug)]
@@ -26,63 +29,46 @@ pub struct Shape {
     pub habits: Habits,
 }
 
-/// What all machines share: what is true of the cluster, whoever knows it.
+impl Shape {
+    /// All nodes.
+    pub fn nodes(&self) -> impl Iterator<Item = NodeId> {
+        (1..=self.voters + self.learners).map(NodeId)
+    }
+
+    /// The configuration of a node on the host of that name.
+    pub fn config(&self, node: NodeId, host: &str) -> Config {
+        let entry = |node| NodeEntry::new(node, format!("n{node}:{PORT}"));
+        let mut config = Config::default();
+        let cluster = &mut config.cluster;
+        cluster.name = "simulation".into();
+        cluster.partitions = 16;
+        cluster.nodes = self.nodes().map(entry).collect();
+        cluster.coordination.bootstrap = true;
+        cluster.coordination.voters = (1..=self.voters).map(NodeId).collect();
+        cluster.coordination.snapshot_every = self.snapshot_every;
+        config.node.id = node;
+        config.node.listen = format!("0.0.0.0:{PORT}");
+        config.node.advertise = format!("{host}:{PORT}");
+        config
+    }
+}
+
+/// What all machines share.
 pub struct Oracle {
     pub shape: Shape,
     pub recorder: Arc<Recorder>,
-    /// Who founds the service.
-    pub founders: BTreeMap<RaftId, Endpoint>,
-    /// Who should take part.
-    pub roster: watch::Sender<Roster>,
     /// No more faults.
     pub peace: watch::Sender<bool>,
     /// Everything was read once more.
     pub looked_at: watch::Sender<bool>,
     /// What should never happen.
     pub trouble: Mutex<Vec<String>>,
-    /// The latest start of each store, and where.
-    starts: Mutex<BTreeMap<StoreId, (Start, NodeId)>>,
 }
 
 impl Oracle {
     fn new(shape: Shape, recorder: Arc<Recorder>) -> Oracle {
-        let machines = 1..=shape.voters + shape.learners;
-        let endpoints = machines.map(|number| (first_store(number), machine::endpoint(number)));
-        let members: BTreeMap<StoreId, Endpoint> = endpoints.collect();
-        let voters: Vec<StoreId> = (1..=shape.voters).map(first_store).collect();
-        Oracle {
-            shape,
-            recorder,
-            founders: voters.iter().map(|store| (own(*store), members[store].clone())).collect(),
-            roster: watch::channel(Roster { members, voters: voters.into_iter().collect() }).0,
-            peace: watch::channel(false).0,
-            looked_at: watch::channel(false).0,
-            trouble: Mutex::default(),
-            starts: Mutex::default(),
-        }
-    }
-
-    /// A machine starts with a store. One that is not the latest start of it, or elsewhere, is not noted.
-    pub fn begins(&self, start: Start, node: NodeId) {
-        let mut starts = lock(&self.starts);
-        let (latest, home) = starts.entry(start.store).or_insert((start, node));
-        if *home == node && latest.number < start.number {
-            *latest = start;
-        }
-    }
-
-    /// Whether a store's start is the one that counts.
-    pub fn judge(&self, keeper: &Keeper) -> Result<(), Refusal> {
-        let store = keeper.start.store;
-        match lock(&self.starts).get(&store) {
-            Some((latest, home)) if keeper.node != Some(*home) => {
-                Err(Refusal::Cloned { store, address: machine::endpoint(home.0).address }).inspect_err(|_| {
-                    log::debug!("{latest:?} is copied");
-                })
-            }
-            Some((latest, _)) if *latest != keeper.start => Err(Refusal::RolledBack { store, seen: latest.number }),
-            _ => Ok(()),
-        }
+        let (peace, looked_at) = (watch::channel(false).0, watch::channel(false).0);
+        Oracle { shape, recorder, peace, looked_at, trouble: Mutex::default() }
     }
 
     /// Something that should never happen has happened.
@@ -92,36 +78,40 @@ impl Oracle {
     }
 }
 
-/// The store that a machine begins with.
-fn first_store(number: u32) -> StoreId {
-    StoreId(u128::from(number) << 96)
-}
-
-/// The name under which a store takes part.
-pub fn own(store: StoreId) -> RaftId {
-    RaftId { generation: 0, store }
-}
-
-/// What a store says of itself.
-pub fn keeper(start: Start, node: NodeId) -> Keeper {
-    Keeper { cluster: Some(ClusterId(1)), generation: 0, node: Some(node), start, address: String::new() }
-}
-
 /// All machines.
 pub struct World {
     pub oracle: Arc<Oracle>,
     pub machines: Vec<Arc<Machine>>,
-    wiped: u32,
+    /// A second host on a copy of a disk.
+    clone: Mutex<Option<Arc<Machine>>>,
 }
 
 impl World {
     /// Adds the machines to a simulation; they start with it.
     pub fn start(sim: &mut turmoil::Sim, shape: Shape, recorder: Arc<Recorder>) -> World {
         let oracle = Arc::new(Oracle::new(shape, recorder));
-        let machines = (1..=shape.voters + shape.learners)
-            .map(|number| Machine::start(sim, number, first_store(number), oracle.clone()))
-            .collect();
-        World { oracle, machines, wiped: 0 }
+        let machines = shape.nodes().map(|node| Machine::start(sim, node, oracle.clone())).collect();
+        World { oracle, machines, clone: Mutex::default() }
+    }
+
+    /// Nodes that cannot go on begin again, as the program does.
+    pub fn attend(&self, sim: &mut turmoil::Sim) {
+        for machine in 0..self.machines.len() {
+            match self.machines[machine].ended() {
+                None => {}
+                Some(Ending::RolledBack { .. }) => {
+                    self.kill(sim, machine);
+                    if let Err(error) = self.machines[machine].set_aside() {
+                        self.oracle.complain(format!("{} keeps its store: {error}", self.machines[machine].name));
+                    }
+                    self.restart(sim, machine);
+                }
+                Some(ending) => {
+                    self.oracle.complain(format!("{} gives up: {ending}", self.machines[machine].name));
+                    self.kill(sim, machine);
+                }
+            }
+        }
     }
 
     /// Kills a machine's processes.
@@ -155,28 +145,42 @@ impl World {
 
     /// Replaces the disk of a machine that is down by an empty one. It takes part as another one from now on, in the place of
     /// the one that is lost; under [`Mutant::WipedVoterVotesAgain`](kv::mutants::Mutant) it keeps its name.
-    pub fn wipe(&mut self, machine: usize) {
-        self.machines[machine].file().wipe();
+    pub fn wipe(&self, machine: usize) {
+        self.machines[machine].wipe();
         self.oracle.recorder.note(format!("{} is wiped", self.machines[machine].name));
-        if !kv::mutant!(WipedVoterVotesAgain) {
-            self.rename(machine);
+    }
+
+    /// Takes the disk of a machine that is down back to a copy.
+    pub fn roll_back(&self, machine: usize, copy: &DiskCopy) {
+        self.machines[machine].restore(copy);
+        self.oracle
+            .recorder
+            .note(format!("{} is rolled back to its start {}", self.machines[machine].name, copy.start));
+    }
+
+    /// Starts a second host on a copy of the disk of a machine that runs.
+    pub fn clone_disk(&self, sim: &mut turmoil::Sim, machine: usize) {
+        let original = &self.machines[machine];
+        let Some(copy) = original.copy() else { return };
+        self.oracle.recorder.note(format!("{} is cloned", original.name));
+        *lock(&self.clone) = Some(Machine::start_clone(sim, original, &copy));
+    }
+
+    /// Ends that host.
+    pub fn end_clone(&self, sim: &mut turmoil::Sim) {
+        if let Some(clone) = lock(&self.clone).take() {
+            sim.crash(clone.name.as_str());
+            self.oracle.recorder.note(format!("{} ends", clone.name));
         }
     }
 
-    /// Gives a machine that is down, and whose disk holds nothing, a new store.
-    fn rename(&mut self, machine: usize) {
-        self.wiped += 1;
-        let machine = &self.machines[machine];
-        let (old, new) = (machine.store(), StoreId(first_store(machine.number).0 + u128::from(self.wiped)));
-        machine.rename(new);
-        self.oracle.roster.send_modify(|roster| {
-            if let Some(endpoint) = roster.members.remove(&old) {
-                roster.members.insert(new, endpoint);
-            }
-            if roster.voters.remove(&old) {
-                roster.voters.insert(new);
-            }
-        });
+    /// Whether a majority of the voters, not counting the machine itself, knows of a start of the copied store that is later
+    /// than the copy: then no majority can be made of the machine and of those who do not know.
+    pub fn is_known_to_be_old(&self, machine: usize, copy: &DiskCopy) -> bool {
+        let voters = &self.machines[..self.oracle.shape.voters as usize];
+        let others = voters.iter().filter(|other| other.node != self.machines[machine].node);
+        let knowing = others.filter(|other| other.is_running() && latest_start(other, copy) > Some(copy.start));
+        self.machines[machine].store() == Some(copy.store) && knowing.count() > voters.len() / 2
     }
 
     /// Who leads, of those that think they do, the one in the latest term.
@@ -194,6 +198,14 @@ impl World {
     pub fn names(&self) -> Vec<String> {
         self.machines.iter().map(|machine| machine.name.clone()).collect()
     }
+}
+
+/// The latest start of the copied store that a machine knows.
+fn latest_start(machine: &Machine, copy: &DiskCopy) -> Option<u64> {
+    let path: Path = format!("{STORES}/{}", copy.store).parse().expect("a path");
+    let record = |content: &[u8]| serde_json::from_slice::<StoreRecord>(content).ok();
+    let read = |state: &kv::coordination::state::State| state.tree().get(&path).ok().and_then(|it| record(&it.data));
+    Some(machine.replica()?.with_state(read)?.start)
 }
 
 /// How often machines look around.

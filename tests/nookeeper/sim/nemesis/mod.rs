@@ -1,79 +1,23 @@
 //! What goes wrong, and when.
 
+mod ending;
+mod kind;
+
 use std::time::Duration;
 
 use rand::rngs::StdRng;
 use rand::seq::{IndexedRandom, SliceRandom};
 use rand::{Rng, SeedableRng};
 
+use super::machine::DiskCopy;
 use super::world::World;
+use crate::hosts::{apart_from, cut, pairs};
 
-/// What a nemesis may do, and how often.
-#[derive(Clone, Debug)]
-pub struct Temper {
-    /// The longest pause between two faults.
-    pub pause_max: Duration,
-    /// The longest that a fault lasts.
-    pub fault_max: Duration,
-    /// Which faults, each as often as it is named.
-    pub faults: Vec<Kind>,
-    /// Whether one disk is lost, once.
-    pub wipe: bool,
-}
+use ending::{Ending, end};
+pub use kind::{Kind, Temper};
 
-/// Something that goes wrong.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub enum Kind {
-    /// A machine's processes are killed.
-    Kill,
-    /// Those of the leader are.
-    KillLeader,
-    /// A machine loses power, perhaps in the middle of a write.
-    PowerLoss,
-    /// All machines do.
-    PowerLossOfAll,
-    /// The machines fall into two groups that do not hear each other.
-    Split,
-    /// The leader is cut off from everybody else.
-    IsolateLeader,
-    /// One machine does not hear another, who hears it.
-    Deaf,
-    /// Messages between two machines wait, then all come at once.
-    Hold,
-    /// A machine neither hears nor is heard for a while, and misses nothing: it is paused.
-    Pause,
-    /// One that follows misses what the others acknowledge; then another one that follows loses its disk, and comes back to
-    /// the first one while the leader, who alone still holds it, is cut off. Once in a run.
-    WipeApart,
-}
-
-impl Kind {
-    /// Each of them.
-    pub const ALL: [Kind; 10] = [
-        Kind::Kill,
-        Kind::KillLeader,
-        Kind::PowerLoss,
-        Kind::PowerLossOfAll,
-        Kind::Split,
-        Kind::IsolateLeader,
-        Kind::Deaf,
-        Kind::Hold,
-        Kind::Pause,
-        Kind::WipeApart,
-    ];
-}
-
-/// A fault that will end.
-enum Ending {
-    Restart(Vec<usize>),
-    Repair(Vec<(String, String)>),
-    Release(Vec<(String, String)>),
-    /// The second half of [`Kind::WipeApart`], after these were cut.
-    Wipe {
-        apart: usize,
-        cut: Vec<(String, String)>,
-    },
-}
+/// So long after the last fault all links for data are there again.
+const CALM: Duration = Duration::from_secs(2);
 
 /// Makes things go wrong, from a seed.
 pub struct Nemesis {
@@ -83,17 +27,28 @@ pub struct Nemesis {
     endings: Vec<(Duration, Ending)>,
     /// Machines whose power ends in the middle of a write, and how long the fault then lasts.
     failing: Vec<(usize, Duration)>,
-    wiped: bool,
+    /// A disk of the past, and whose.
+    copy: Option<(usize, DiskCopy)>,
+    /// One disk has forgotten something.
+    forgot: bool,
+    /// Since when nothing goes wrong.
+    calm_since: Duration,
+    /// A disk is to be cloned as soon as it is calm.
+    clones: bool,
+    cloned: bool,
 }
 
 impl Nemesis {
     pub fn new(seed: u64, temper: Temper) -> Nemesis {
         let rng = StdRng::seed_from_u64(seed ^ 0x6e65_6d65_7369_7300);
-        Nemesis { temper, rng, next: Duration::from_secs(2), endings: vec![], failing: vec![], wiped: false }
+        let next = Duration::from_secs(2);
+        let calm_since = Duration::ZERO;
+        let (forgot, clones, cloned) = (false, false, false);
+        Nemesis { temper, rng, next, endings: vec![], failing: vec![], copy: None, forgot, calm_since, clones, cloned }
     }
 
     /// Does what is due.
-    pub fn tick(&mut self, sim: &mut turmoil::Sim, world: &mut World) {
+    pub fn tick(&mut self, sim: &mut turmoil::Sim, world: &World) {
         let now = sim.elapsed();
         let (due, later) = self.endings.drain(..).partition(|(at, _)| *at <= now);
         self.endings = later;
@@ -103,19 +58,23 @@ impl Nemesis {
             }
         }
         self.darken(sim, world);
-        if now < self.next {
+        if !self.endings.is_empty() || !self.failing.is_empty() {
+            self.calm_since = now;
+        }
+        if now < self.next || self.endings.iter().any(|(_, ending)| matches!(ending, Ending::EndClone)) {
             return;
         }
         self.next = now + self.up_to(self.temper.pause_max);
-        let ends = now + self.up_to(self.temper.fault_max);
-        let Some(&kind) = self.temper.faults.choose(&mut self.rng) else { return };
+        let Some(&chosen) = self.temper.faults.choose(&mut self.rng) else { return };
+        let kind = if self.clones { Kind::Clone } else { chosen };
+        let ends = now + if self.clones { self.temper.fault_max } else { self.up_to(self.temper.fault_max) };
         if let Some(ending) = self.strike(sim, world, kind) {
             self.endings.push((ends, ending));
         }
     }
 
     /// Ends every fault.
-    pub fn relent(&mut self, sim: &mut turmoil::Sim, world: &mut World) {
+    pub fn relent(&mut self, sim: &mut turmoil::Sim, world: &World) {
         let mut endings: Vec<Ending> = self.endings.drain(..).map(|(_, ending)| ending).collect();
         while let Some(ending) = endings.pop() {
             endings.extend(end(sim, world, ending));
@@ -131,7 +90,7 @@ impl Nemesis {
     }
 
     /// Machines whose power has ended stop.
-    fn darken(&mut self, sim: &mut turmoil::Sim, world: &mut World) {
+    fn darken(&mut self, sim: &mut turmoil::Sim, world: &World) {
         let is_dark = |(machine, _): &(usize, Duration)| world.machines[*machine].file().is_without_power();
         let (dark, failing) = self.failing.drain(..).partition(is_dark);
         self.failing = failing;
@@ -141,7 +100,7 @@ impl Nemesis {
         }
     }
 
-    fn strike(&mut self, sim: &mut turmoil::Sim, world: &mut World, kind: Kind) -> Option<Ending> {
+    fn strike(&mut self, sim: &mut turmoil::Sim, world: &World, kind: Kind) -> Option<Ending> {
         let names = world.names();
         world.oracle.recorder.note(format!("{kind:?}"));
         match kind {
@@ -176,7 +135,7 @@ impl Nemesis {
                 Some(Ending::Repair(cut(sim, &left, &right)))
             }
             Kind::IsolateLeader => {
-                let (leader, others) = apart(names, world.leader()?);
+                let (leader, others) = apart_from(names, world.leader()?);
                 Some(Ending::Repair(cut(sim, &[leader], &others)))
             }
             Kind::Deaf => {
@@ -186,7 +145,7 @@ impl Nemesis {
                 Some(Ending::Repair(vec![(from, to)]))
             }
             Kind::Hold | Kind::Pause => {
-                let (one, mut others) = apart(names, self.rng.random_range(0..world.machines.len()));
+                let (one, mut others) = apart_from(names, self.rng.random_range(0..world.machines.len()));
                 if kind == Kind::Hold {
                     others.shuffle(&mut self.rng);
                     others.truncate(1);
@@ -196,20 +155,68 @@ impl Nemesis {
                 Some(Ending::Release(held))
             }
             Kind::WipeApart => {
-                let leader = world.leader().filter(|_| !self.wiped)?;
-                let followers: Vec<usize> = world.running().into_iter().filter(|one| *one != leader).collect();
-                let apart = *followers.choose(&mut self.rng)?;
-                self.wiped = true;
-                let (one, others) = self::apart(names, apart);
-                Some(Ending::Wipe { apart, cut: cut(sim, &[one], &others) })
+                let leader = world.leader()?;
+                let followers = world.running().into_iter().filter(|one| *one != leader).collect::<Vec<_>>();
+                let mut two = followers.choose_multiple(&mut self.rng, 2).copied();
+                let (apart, lost) = (two.next()?, two.next()?);
+                self.forget_apart(sim, world, apart, lost, None)
+            }
+            Kind::Copy => {
+                let machine = self.any(world).filter(|_| self.copy.is_none())?;
+                self.copy = Some((machine, world.machines[machine].copy()?));
+                world.kill(sim, machine);
+                Some(Ending::Restart(vec![machine]))
+            }
+            Kind::RollBack => {
+                let (machine, copy) = self.old_copy(world)?;
+                self.forgot = true;
+                world.kill(sim, machine);
+                world.roll_back(machine, &copy);
+                Some(Ending::Restart(vec![machine]))
+            }
+            Kind::RollBackApart => {
+                let (leader, (lost, copy)) = (world.leader()?, self.old_copy(world)?);
+                let others = world.running().into_iter().filter(|one| *one != leader && *one != lost);
+                let apart = *others.collect::<Vec<_>>().choose(&mut self.rng)?;
+                if lost == leader { None } else { self.forget_apart(sim, world, apart, lost, Some(copy)) }
+            }
+            Kind::Clone => {
+                let is_calm = sim.elapsed() > self.calm_since + CALM && world.running().len() == world.machines.len();
+                self.clones = !is_calm && !self.cloned;
+                let machine = self.any(world).filter(|_| is_calm && !self.cloned)?;
+                self.cloned = true;
+                world.clone_disk(sim, machine);
+                Some(Ending::EndClone)
             }
         }
     }
 
+    /// Cuts off one machine; then another one forgets.
+    fn forget_apart(
+        &mut self,
+        sim: &mut turmoil::Sim,
+        world: &World,
+        apart: usize,
+        lost: usize,
+        copy: Option<DiskCopy>,
+    ) -> Option<Ending> {
+        if std::mem::replace(&mut self.forgot, true) {
+            return None;
+        }
+        let (one, others) = apart_from(world.names(), apart);
+        Some(Ending::Forget { apart, lost, copy, cut: cut(sim, &[one], &others) })
+    }
+
+    /// The copy that was made, if its machine runs and may be taken back to it.
+    fn old_copy(&self, world: &World) -> Option<(usize, DiskCopy)> {
+        let copy = self.copy.clone().filter(|_| !self.forgot);
+        copy.filter(|(machine, copy)| world.machines[*machine].is_running() && world.is_known_to_be_old(*machine, copy))
+    }
+
     /// Perhaps the disk of a machine that is down is lost.
-    fn forget(&mut self, world: &mut World, machine: usize) {
-        if self.temper.wipe && !self.wiped && self.rng.random_bool(0.5) {
-            self.wiped = true;
+    fn forget(&mut self, world: &World, machine: usize) {
+        if self.temper.wipe && !self.forgot && self.rng.random_bool(0.5) {
+            self.forgot = true;
             world.wipe(machine);
         }
     }
@@ -221,44 +228,4 @@ impl Nemesis {
     fn up_to(&mut self, most: Duration) -> Duration {
         Duration::from_millis(self.rng.random_range(50..=most.as_millis() as u64))
     }
-}
-
-/// Ends a fault; answers one that begins then.
-fn end(sim: &mut turmoil::Sim, world: &mut World, ending: Ending) -> Option<Ending> {
-    match ending {
-        Ending::Restart(machines) => machines.into_iter().for_each(|machine| world.restart(sim, machine)),
-        Ending::Repair(cut) => repair(sim, &cut),
-        Ending::Release(held) => held.iter().for_each(|(a, b)| sim.release(a.as_str(), b.as_str())),
-        Ending::Wipe { apart, cut } => {
-            repair(sim, &cut);
-            let leader = world.leader()?;
-            let lost = world.running().into_iter().find(|machine| *machine != leader && *machine != apart)?;
-            world.kill(sim, lost);
-            world.wipe(lost);
-            let (leader, others) = self::apart(world.names(), leader);
-            let cut = self::cut(sim, &[leader], &others);
-            world.restart(sim, lost);
-            return Some(Ending::Repair(cut));
-        }
-    }
-    None
-}
-
-fn repair(sim: &mut turmoil::Sim, cut: &[(String, String)]) {
-    cut.iter().for_each(|(a, b)| sim.repair(a.as_str(), b.as_str()));
-}
-
-fn cut(sim: &mut turmoil::Sim, left: &[String], right: &[String]) -> Vec<(String, String)> {
-    let pairs: Vec<_> = left.iter().flat_map(|a| right.iter().map(move |b| (a.clone(), b.clone()))).collect();
-    pairs.iter().for_each(|(a, b)| sim.partition(a.as_str(), b.as_str()));
-    pairs
-}
-
-/// One name, and the others.
-fn apart(mut names: Vec<String>, one: usize) -> (String, Vec<String>) {
-    (names.remove(one), names)
-}
-
-fn pairs(names: &[String]) -> impl Iterator<Item = (&String, &String)> {
-    names.iter().enumerate().flat_map(|(i, a)| names[i + 1..].iter().map(move |b| (a, b)))
 }
