@@ -15,7 +15,7 @@ use crate::numbers::number;
 use crate::workload::Habits;
 
 /// Kills in the short form.
-const FEW: u64 = 10;
+const FEW: u64 = 3;
 /// How long a leader leads in peace before it is killed.
 const LEADS: Duration = Duration::from_secs(2);
 /// How long finding the next one may take.

@@ -14,7 +14,7 @@ use kv::node::env::Env;
 use tokio::time::sleep;
 
 /// Between two looks at the registry.
-const PAUSE: Duration = Duration::from_millis(200);
+const PAUSE: Duration = Duration::from_millis(400);
 
 /// A node that belongs to the cluster.
 pub struct Member {

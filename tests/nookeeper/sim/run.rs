@@ -17,10 +17,10 @@ use crate::lock::lock;
 use crate::recorder::Recorder;
 use crate::workload::Habits;
 
-/// When the nemesis relents.
-const RELENTS: Duration = Duration::from_secs(20);
+/// When the nemesis relents. Many short runs find more than few long ones.
+const RELENTS: Duration = Duration::from_secs(12);
 /// When the clients write no more.
-const WRITTEN: Duration = Duration::from_secs(25);
+const WRITTEN: Duration = Duration::from_secs(15);
 /// How long everybody may take to be told of the last change.
 const PEACE: Duration = Duration::from_secs(5);
 /// When the service must be whole again.

@@ -19,6 +19,9 @@ pub use kind::{Kind, Temper};
 /// So long after the last fault all links for data are there again.
 const CALM: Duration = Duration::from_secs(2);
 
+/// How long a clone runs.
+const CLONED: Duration = Duration::from_secs(3);
+
 /// Makes things go wrong, from a seed.
 pub struct Nemesis {
     temper: Temper,
@@ -67,7 +70,7 @@ impl Nemesis {
         self.next = now + self.up_to(self.temper.pause_max);
         let Some(&chosen) = self.temper.faults.choose(&mut self.rng) else { return };
         let kind = if self.clones { Kind::Clone } else { chosen };
-        let ends = now + if self.clones { self.temper.fault_max } else { self.up_to(self.temper.fault_max) };
+        let ends = now + if kind == Kind::Clone { CLONED } else { self.up_to(self.temper.fault_max) };
         if let Some(ending) = self.strike(sim, world, kind) {
             self.endings.push((ends, ending));
         }
@@ -182,7 +185,8 @@ impl Nemesis {
             }
             Kind::Clone => {
                 let is_calm = sim.elapsed() > self.calm_since + CALM && world.running().len() == world.machines.len();
-                self.clones = !is_calm && !self.cloned;
+                // First nothing else goes wrong for a while.
+                self.clones = !self.cloned && !is_calm;
                 let machine = self.any(world).filter(|_| is_calm && !self.cloned)?;
                 self.cloned = true;
                 world.clone_disk(sim, machine);
