@@ -22,7 +22,8 @@
 //! # Taking part
 //!
 //! A replica is named by its store ([`types::RaftId`]), so one that lost its disk comes back as another one and never votes
-//! against its earlier word. Links are checked on both ends: a call reaches the store that is meant or nobody. The leader
+//! against its earlier word. Links are checked on both ends: a call reaches the store that is meant or nobody. Whether a store
+//! is an old copy of itself is for those above to judge ([`Judge`]); `registry::judge` says how far that reaches. The leader
 //! brings in, promotes and takes out replicas until the membership is the one wished for ([`Nookeeper::set_roster`]).
 //!
 //! Everything runs on the one runtime on which the replica was started, which may block on the disk; the handle may be used

@@ -1,4 +1,11 @@
 //! Judging who calls.
+//!
+//! Each node judges by its own copy of the tree, at every greeting, so a store that was rolled back is refused by those who know
+//! a later start of it and by nobody else. For a voter of the embedded service that is enough if a majority of the voters,
+//! *without* the one that came back, have applied a later start: then it and those who do not know are no majority, and can
+//! neither elect nor acknowledge. In other words: a copy of a voter's disk is told once the voter was started again after the
+//! copy was made, and that start has reached the others. A copy of the latest start looks like a restart and cannot be told; who
+//! restores a backup of a voter gives it an empty directory instead.
 
 use crate::coordination::tree::Tree;
 use crate::core::id::Start;
