@@ -10,6 +10,8 @@ mod invariants;
 #[path = "../nookeeper/alone.rs"]
 mod alone;
 #[cfg(feature = "sim")]
+mod availability;
+#[cfg(feature = "sim")]
 mod cluster;
 #[cfg(feature = "sim")]
 mod home;

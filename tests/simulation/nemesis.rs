@@ -10,6 +10,8 @@ use rand::{Rng, SeedableRng};
 use crate::cluster::SimCluster;
 use crate::history::{Fault, What};
 
+/// The shortest pause between two faults.
+const PAUSE_MIN: Duration = Duration::from_millis(50);
 /// The nodes that vote in the coordination service: the first ones.
 const VOTERS: usize = 3;
 /// The shortest and the longest time that a message takes in a healthy network.
@@ -22,7 +24,9 @@ pub const LATENCY_MAX: Duration = Duration::from_millis(10);
 pub struct Temper {
     /// The longest pause between two faults.
     pub pause_max: Duration,
-    /// The longest that a fault lasts.
+    /// The shortest and the longest that a fault lasts.
+    pub fault_min: Duration,
+    /// See `fault_min`.
     pub fault_max: Duration,
     /// Which faults, each as often as it is named.
     pub faults: Vec<Kind>,
@@ -116,15 +120,15 @@ impl Nemesis {
         self.endings = later;
         for (_, ending) in due {
             if let Some(next) = self.end(sim, cluster, ending) {
-                let ends = now + self.up_to(self.temper.fault_max);
+                let ends = now + self.lasting();
                 self.endings.push((ends, next));
             }
         }
         if now < self.next {
             return;
         }
-        self.next = now + self.up_to(self.temper.pause_max);
-        let ends = now + self.up_to(self.temper.fault_max);
+        self.next = now + self.between(PAUSE_MIN, self.temper.pause_max);
+        let ends = now + self.lasting();
         let Some(&kind) = self.temper.faults.choose(&mut self.rng) else { return };
         if let Some(ending) = self.strike(sim, cluster, kind) {
             self.endings.push((ends, ending));
@@ -210,7 +214,8 @@ impl Nemesis {
                 Some(Ending::Silence(leader, other))
             }
             Kind::LoseMajority => {
-                if cluster.nodes.iter().any(|node| !node.running) {
+                // Together with another fault it may be that nobody is left to answer.
+                if !self.endings.is_empty() {
                     return None;
                 }
                 cluster.recorder.record(What::MajorityLost);
@@ -323,8 +328,13 @@ impl Nemesis {
         Some((chosen.next()?, chosen.next()?))
     }
 
-    fn up_to(&mut self, most: Duration) -> Duration {
-        Duration::from_millis(self.rng.random_range(50..=most.as_millis() as u64))
+    /// How long a fault lasts.
+    fn lasting(&mut self) -> Duration {
+        self.between(self.temper.fault_min, self.temper.fault_max)
+    }
+
+    fn between(&mut self, least: Duration, most: Duration) -> Duration {
+        Duration::from_millis(self.rng.random_range(least.as_millis() as u64..=most.as_millis() as u64))
     }
 
     fn hosts(&self, cluster: &SimCluster) -> Vec<String> {

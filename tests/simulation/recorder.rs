@@ -15,7 +15,8 @@ impl State {
     fn tell(&mut self, store: StoreId, key: &Key, dot: Dot, owner: bool) {
         if self.told.insert((store, key.clone(), dot)) {
             let what = What::Durable { store, key: key.clone(), dot: dot.to_string(), owner };
-            self.history.record(now(), what);
+            let at = now(&self.history);
+            self.history.record(at, what);
         }
     }
 }
@@ -80,12 +81,16 @@ impl Recorder {
 
     /// A client asks.
     pub fn invoke(&self, client: ClientId, key: &Key, quorums: Quorums, call: Call) -> OperationId {
-        self.state().history.invoke(now(), client, key, quorums, call)
+        let mut state = self.state();
+        let at = now(&state.history);
+        state.history.invoke(at, client, key, quorums, call)
     }
 
     /// A client is told.
     pub fn answer(&self, operation: OperationId, outcome: Outcome) {
-        self.state().history.answer(now(), operation, outcome);
+        let mut state = self.state();
+        let at = now(&state.history);
+        state.history.answer(at, operation, outcome);
     }
 
     /// The nemesis struck.
@@ -94,12 +99,15 @@ impl Recorder {
         if fault.loses_durable() {
             state.told.retain(|(of, ..)| *of != store);
         }
-        state.history.record(now(), What::Faulted { store, fault });
+        let at = now(&state.history);
+        state.history.record(at, What::Faulted { store, fault });
     }
 
     /// Anything else.
     pub fn record(&self, what: What) {
-        self.state().history.record(now(), what);
+        let mut state = self.state();
+        let at = now(&state.history);
+        state.history.record(at, what);
     }
 
     /// A store has this object on its disk for good.
@@ -151,7 +159,8 @@ impl Observer for Recorder {
             // A tombstone beside a live sibling is dropped at once.
             Some(Payload::Tombstone) | None => state.deletes.get(key).copied().unwrap_or(WriteId::GARBAGE),
         };
-        state.history.record(now(), What::Minted { store, key: key.clone(), dot: dot.to_string(), write });
+        let at = now(&state.history);
+        state.history.record(at, What::Minted { store, key: key.clone(), dot: dot.to_string(), write });
     }
 
     fn strict_counted(&self, store: StoreId) {
@@ -159,6 +168,8 @@ impl Observer for Recorder {
     }
 }
 
-fn now() -> Micros {
-    turmoil::sim_elapsed().map_or(0, |elapsed| elapsed.as_micros() as Micros)
+/// The virtual time; of what happens to hosts and not in one, that of the last event.
+fn now(history: &History) -> Micros {
+    let last = || history.events().last().map_or(0, |event| event.at);
+    turmoil::sim_elapsed().map_or_else(last, |elapsed| elapsed.as_micros() as Micros)
 }

@@ -56,6 +56,7 @@ impl Plan {
         };
         let temper = Temper {
             pause_max: Duration::from_millis(rng.random_range(500..4000)),
+            fault_min: Duration::from_millis(50),
             fault_max: Duration::from_millis(rng.random_range(500..4000)),
             faults,
             forget,
