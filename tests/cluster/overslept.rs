@@ -49,10 +49,12 @@ async fn it_serves_no_strict_read_by_the_lease_that_it_had() {
     match strictly.await.unwrap() {
         Err(refused) => assert_eq!(refused, stale),
         // On a busy machine it may have got to the request only with another session, and then serves it rightly.
-        Ok(_) => until("another session", async || {
-            service(&client, 1).await.is_some_and(|report| report.sessions.len() == 3).then_some(())
-        })
-        .await,
+        Ok(_) => {
+            until("another session", async || {
+                service(&client, 1).await.is_some_and(|report| report.sessions.len() == 3).then_some(())
+            })
+            .await
+        }
     }
     // Who asks for no owner is served.
     let served = sloppily.await.unwrap();

@@ -15,7 +15,7 @@ pub enum Ending {
         apart: usize,
         lost: usize,
         /// What the lost disk is taken back to; `None`: nothing.
-        copy: Option<DiskCopy>,
+        copy: Option<Box<DiskCopy>>,
         cut: Vec<Pair>,
     },
 }
@@ -31,7 +31,7 @@ pub fn end(sim: &mut turmoil::Sim, world: &World, ending: Ending) -> Option<Endi
             repair(sim, &cut);
             let leader = world.leader().filter(|leader| *leader != lost && *leader != apart)?;
             let may_forget = |copy: &DiskCopy| world.is_known_to_be_old(lost, copy);
-            if !world.machines[lost].is_running() || !copy.as_ref().is_none_or(may_forget) {
+            if !world.machines[lost].is_running() || !copy.as_deref().is_none_or(may_forget) {
                 return None;
             }
             world.kill(sim, lost);

@@ -208,7 +208,7 @@ impl Nemesis {
             return None;
         }
         let (one, others) = apart_from(world.names(), apart);
-        Some(Ending::Forget { apart, lost, copy, cut: cut(sim, &[one], &others) })
+        Some(Ending::Forget { apart, lost, copy: copy.map(Box::new), cut: cut(sim, &[one], &others) })
     }
 
     /// The copy that was made, if its machine runs and may be taken back to it.
