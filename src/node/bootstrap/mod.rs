@@ -1,14 +1,14 @@
 //! From a data directory to a member of a cluster.
 //!
-//! 1. A store that belongs to a cluster already knows who it is. A fresh one finds out ([`embedded`], [`external`]): it looks who
-//!    is there, and makes the cluster if its configuration says so and nobody has ([`found`]), or asks any member to let it in
-//!    ([`ask`], answered by [`admit`]).
-//!    A store that was a member first shows itself to the others ([`shown`]): it may be an old copy.
-//! 2. The coordination service starts: the replica of the embedded one on a [`thread`] of its own, or the client of
+//! 1. A store that belongs to a cluster already knows who it is. A fresh one finds out (`embedded`, `external`): it looks who
+//!    is there, and makes the cluster if its configuration says so and nobody has (`found`), or asks any member to let it in
+//!    (`ask`, answered by `admit`).
+//!    A store that was a member first shows itself to the others (`shown`): it may be an old copy.
+//! 2. The coordination service starts: the replica of the embedded one on a `thread` of its own, or the client of
 //!    an external one.
-//! 3. From then on the node is judged at every greeting, and judges ([`reception`]): a store that was rolled back to an older
-//!    copy of itself, a copy that runs beside its original ([`callers`]), a cluster made apart are told so and get no
-//!    further. Operators are told of copies by whoever refuses them ([`suspects`]).
+//! 3. From then on the node is judged at every greeting, and judges (`reception`): a store that was rolled back to an older
+//!    copy of itself, a copy that runs beside its original (`callers`), a cluster made apart are told so and get no
+//!    further. Operators are told of copies by whoever refuses them (`suspects`).
 //!
 //! None of this is on the way of a request, and a node that once was a member needs nobody's answer to serve: it has the
 //! last known ring.
