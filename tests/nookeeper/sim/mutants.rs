@@ -35,7 +35,7 @@ fn plan(mutant: Mutant, seed: u64) -> Plan {
         Mutant::WipedVoterVotesAgain => {
             plan.shape.voters = 3;
             plan.shape.learners = 0;
-            plan.temper.faults = vec![Kind::WipeApart, Kind::KillLeader];
+            plan.temper.faults = vec![Kind::WipeApart];
             plan.temper.wipe = false;
             plan.temper.fault_max = Duration::from_secs(5);
         }
