@@ -1,6 +1,6 @@
 //! The checker is checked: each planted mutant must break an invariant, on its recorded seed and within a search.
 //!
-//! `make sim` searches anew; what it prints belongs into [`RECORDED`] when a change of the code has moved the seeds.
+//! `make sim` searches anew, for the one that `KV_SIM_MUTANT` names or for all; what it prints belongs into [`RECORDED`] when a change of the code has moved the seeds.
 
 use std::time::Duration;
 
@@ -18,7 +18,7 @@ const SEARCH: u64 = 200;
 const ENOUGH: usize = 5;
 
 /// Each mutant and seeds that caught it; more than one where a change of the code elsewhere easily moves them.
-const RECORDED: [(Mutant, &[u64]); 9] = [
+const RECORDED: [(Mutant, &[u64]); 8] = [
     (Mutant::AnswerBeforeDurable, &[0]),
     (Mutant::CountWithoutStoring, &[0]),
     (Mutant::DropDot, &[0]),
@@ -27,7 +27,6 @@ const RECORDED: [(Mutant, &[u64]); 9] = [
     (Mutant::ContinueAfterHandoff, &[2, 10, 11]),
     (Mutant::SendOnlyNewSibling, &[0]),
     (Mutant::RetryPut, &[0, 1]),
-    (Mutant::LeaseFromReply, &[0]),
 ];
 
 /// A plan that gives the mutant something to do: the rest is up to the seed.
@@ -108,7 +107,9 @@ fn without_the_mutant_its_seed_passes() {
 #[ignore = "searches for minutes; `make sim` runs it"]
 fn every_mutant_is_found() {
     let mut missed = vec![];
-    for mutant in Mutant::DATA.into_iter().chain([Mutant::LeaseFromReply]) {
+    let only = std::env::var("KV_SIM_MUTANT").ok();
+    let is_wanted = |mutant: &Mutant| only.as_ref().is_none_or(|only| *only == format!("{mutant:?}"));
+    for mutant in Mutant::DATA.into_iter().chain([Mutant::LeaseFromReply]).filter(is_wanted) {
         let caught: Vec<u64> = (0..SEARCH).filter(|seed| is_caught(&run_mutant(mutant, *seed))).take(ENOUGH).collect();
         match caught.first() {
             Some(seed) => println!("(Mutant::{mutant:?}, {seed}), // also {:?}", &caught[1..]),
