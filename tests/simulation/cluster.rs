@@ -11,7 +11,7 @@ use kv::core::id::{NodeId, StoreId};
 use rand::rngs::StdRng;
 
 use crate::history::{Fault, What};
-use crate::home::Copy;
+use crate::home::{Copy, Drive};
 use crate::machine::Machine;
 use crate::recorder::Recorder;
 use crate::sessions::Sessions;
@@ -20,6 +20,8 @@ use crate::sessions::Sessions;
 pub const LWW: &str = "lww";
 
 const PORT: u16 = 8000;
+/// Where a copy of a node is reached.
+pub const COPY: &str = "copy:8000";
 
 /// What a simulated cluster is made of.
 #[derive(Clone)]
@@ -71,7 +73,9 @@ pub struct SimCluster {
     pub recorder: Arc<Recorder>,
     sessions: Sessions,
     rolled_back: Vec<StoreId>,
-    session: Duration,
+    shape: Shape,
+    /// A machine that runs on a copy of another one's drive.
+    copy: Option<Arc<Machine>>,
 }
 
 impl SimCluster {
@@ -79,7 +83,7 @@ impl SimCluster {
     pub fn start(sim: &mut turmoil::Sim, shape: &Shape, recorder: Arc<Recorder>) -> SimCluster {
         let machine = |id: u32| {
             let (seed, skew_ms) = (shape.seed ^ (u64::from(id) << 48), shape.skews_ms[id as usize - 1]);
-            Machine::start(sim, shape.config(id), seed, skew_ms, recorder.clone())
+            Machine::start(sim, shape.config(id), Drive::new(), seed, skew_ms, recorder.clone())
         };
         let machines: Vec<_> = (1..=shape.nodes).map(machine).collect();
         let nodes = machines.into_iter().map(|machine| SimNode { machine, running: true, copy: None });
@@ -87,14 +91,15 @@ impl SimCluster {
             nodes: nodes.collect(),
             sessions: Sessions::new(recorder.clone()),
             rolled_back: vec![],
-            session: Duration::from_millis(shape.session_ms),
+            shape: shape.clone(),
+            copy: None,
             recorder,
         }
     }
 
     /// How long a session lives without a sign of life.
     pub fn session(&self) -> Duration {
-        self.session
+        Duration::from_millis(self.shape.session_ms)
     }
 
     /// Where the nodes listen.
@@ -105,17 +110,31 @@ impl SimCluster {
     /// Does what is due after each step: a node that learnt that it cannot go on as it is begins again, as the program does, and
     /// sessions are watched.
     pub fn tend(&mut self, sim: &mut turmoil::Sim) {
-        for node in &self.nodes {
-            let Some((ending, home)) = node.machine.take_ending() else { continue };
+        for machine in self.nodes.iter().map(|node| &node.machine).chain(&self.copy) {
+            let Some((ending, home)) = machine.take_ending() else { continue };
             // With the host all its tasks are gone, and with them all handles on the home but this one.
-            sim.crash(node.machine.name.as_str());
-            if node.machine.make_ready(ending, home) {
-                sim.bounce(node.machine.name.as_str());
+            sim.crash(machine.name.as_str());
+            if machine.make_ready(ending, home) {
+                sim.bounce(machine.name.as_str());
             }
         }
         for node in &self.nodes {
             node.machine.with_nookeeper(|nookeeper| self.sessions.look(&node.machine.name, nookeeper));
         }
+    }
+
+    /// Starts a further machine, `copy`, on a copy of a running node's drive. `recorder` hears what it does.
+    pub fn start_copy(&mut self, sim: &mut turmoil::Sim, node: usize, recorder: Arc<Recorder>) {
+        let drive = Drive::new();
+        drive.restore(&self.nodes[node].machine.drive.copy());
+        let mut config = self.shape.config(node as u32 + 1);
+        config.node.advertise = COPY.into();
+        self.copy = Some(Machine::start(sim, config, drive, !self.shape.seed, 0, recorder));
+    }
+
+    /// The machine that runs on a copy.
+    pub fn copy(&self) -> Option<&Machine> {
+        self.copy.as_deref()
     }
 
     /// Records what the coordination service says at the end of the stores that were rolled back.

@@ -51,13 +51,14 @@ impl Machine {
     pub fn start(
         sim: &mut turmoil::Sim,
         config: Config,
+        drive: Drive,
         seed: u64,
         skew_ms: i64,
         recorder: Arc<Recorder>,
     ) -> Arc<Machine> {
         let machine = Arc::new(Machine {
             name: config.node.advertise.split(':').next().unwrap_or_default().into(),
-            drive: Drive::new(),
+            drive,
             config,
             skew_ms,
             sync_us_max: Arc::new(AtomicU64::new(SYNC_US_MAX)),

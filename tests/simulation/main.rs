@@ -14,6 +14,8 @@ mod availability;
 #[cfg(feature = "sim")]
 mod cluster;
 #[cfg(feature = "sim")]
+mod copies;
+#[cfg(feature = "sim")]
 mod home;
 #[cfg(feature = "sim")]
 mod judge;

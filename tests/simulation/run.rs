@@ -12,10 +12,11 @@ use rand::{Rng, SeedableRng};
 use tokio::sync::watch;
 
 use crate::alone::alone;
-use crate::cluster::{LWW, Shape, SimCluster};
+use crate::cluster::{COPY, LWW, Shape, SimCluster};
 use crate::history::{ClientId, Fault, History};
 use crate::invariants::{self, Violation};
 use crate::judge::{judge, wait_until_whole};
+use crate::machine::Machine;
 use crate::nemesis::{Kind, LATENCY_MAX, LATENCY_MIN, Nemesis, Temper};
 use crate::recorder::Recorder;
 use crate::workload::{Character, Habits, Worker};
@@ -33,6 +34,8 @@ pub struct Plan {
     pub skew_max_ms: i64,
     /// How long a session lives without a sign of life, in milliseconds.
     pub session_ms: u64,
+    /// Whether a further machine starts on a copy of the first node's drive while that runs.
+    pub copy: bool,
 }
 
 impl Plan {
@@ -69,7 +72,7 @@ impl Plan {
             forgetful: forget.is_some(),
         };
         let skew_max_ms = if rng.random_bool(0.5) { 0 } else { 500 };
-        Plan { seed, nodes, temper, habits, skew_max_ms, session_ms: 2000 }
+        Plan { seed, nodes, temper, habits, skew_max_ms, session_ms: 2000, copy: false }
     }
 }
 
@@ -79,6 +82,8 @@ pub struct Report {
     pub violations: Vec<Violation>,
     /// What went wrong outside the history: the cluster never became whole.
     pub trouble: Option<String>,
+    /// What a machine on a copy did, and why it ended.
+    pub copy: Option<(History, Option<String>)>,
 }
 
 impl Report {
@@ -163,12 +168,14 @@ pub fn run(plan: Plan) -> Report {
     }
     sim.client("judge", judging(servers, plan.seed, plan.nodes, recorder.clone(), stage.clone()));
 
-    let trouble = play(&mut sim, &mut cluster, &stage, plan, clients);
+    let copied = plan.copy.then(|| Recorder::new(LWW, 0));
+    let trouble = play(&mut sim, &mut cluster, &stage, plan, clients, copied.clone());
+    let copy = copied.map(|copied| (copied.history(), cluster.copy().and_then(Machine::trouble)));
     drop((sim, cluster));
     let history = recorder.history();
     // A history without an end is judged by its trouble alone.
     let violations = if trouble.is_none() { invariants::check(&history) } else { vec![] };
-    Report { history, violations, trouble }
+    Report { history, violations, trouble, copy }
 }
 
 /// Lets it happen; answers what went wrong outside the history.
@@ -178,6 +185,7 @@ fn play(
     stage: &Stage,
     plan: Plan,
     clients: Vec<String>,
+    copied: Option<Arc<Recorder>>,
 ) -> Option<String> {
     let step = |sim: &mut turmoil::Sim, cluster: &mut SimCluster| {
         sim.step().expect("no host fails");
@@ -194,6 +202,13 @@ fn play(
         Err(trouble) => return Some(trouble),
     }
     stage.phase.send_replace(Phase::Working);
+    if let Some(copied) = copied {
+        copied.formed(cluster.recorder.ring().clone());
+        cluster.start_copy(sim, 0, copied.clone());
+        sim.client("stray", stray(plan.seed, copied, plan.habits));
+        // What it is told of the ring leads it nowhere else.
+        cluster.nodes.iter().for_each(|node| sim.partition("stray", node.machine.name.as_str()));
+    }
     let mut nemesis = Nemesis::new(plan.seed, plan.temper, clients, sim.elapsed());
     while *stage.done.borrow() < CLIENTS {
         nemesis.tick(sim, cluster);
@@ -225,6 +240,13 @@ async fn judging(
     stage.reached(Phase::Settling).await?;
     let verdict = judge(client, nodes, recorder, ClientId(CLIENTS)).await;
     *stage.verdict.borrow_mut() = Some(verdict);
+    Ok(())
+}
+
+/// A client that knows nobody but the machine on a copy.
+async fn stray(seed: u64, recorder: Arc<Recorder>, habits: Habits) -> turmoil::Result {
+    let client = connect(vec![COPY.into()], !seed).await;
+    Worker::new(ClientId(0), client, recorder, !seed, habits).run().await;
     Ok(())
 }
 
