@@ -32,6 +32,8 @@ pub struct Shape {
     pub skews_ms: Vec<i64>,
     /// How long a session lives without a sign of life, in milliseconds.
     pub session_ms: u64,
+    /// How long a voter hears no leader before it stands for election, in milliseconds.
+    pub election_ms: u64,
 }
 
 impl Shape {
@@ -47,7 +49,7 @@ impl Shape {
         let coordination = &mut config.cluster.coordination;
         coordination.bootstrap = true;
         coordination.heartbeat_ms = 150;
-        coordination.election_timeout_ms = 600;
+        coordination.election_timeout_ms = self.election_ms;
         coordination.session_timeout_ms = self.session_ms;
         coordination.snapshot_every = 100;
         config.node.id = NodeId(id);

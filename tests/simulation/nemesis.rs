@@ -120,8 +120,10 @@ impl Nemesis {
         self.endings = later;
         for (_, ending) in due {
             if let Some(next) = self.end(sim, cluster, ending) {
-                let ends = now + self.lasting();
-                self.endings.push((ends, next));
+                // Who is silent is silent for long enough to be taken for dead.
+                let lasts =
+                    if let Ending::Quicken(..) = next { cluster.session().mul_f64(1.5) } else { self.lasting() };
+                self.endings.push((now + lasts, next));
             }
         }
         if now < self.next {
@@ -205,11 +207,12 @@ impl Nemesis {
             }
             Kind::LateLeader => {
                 let leader = cluster.leader()?;
-                let others: Vec<usize> = (0..cluster.nodes.len()).filter(|node| *node != leader).collect();
+                // A voter that hears the leader late would stand for election, and a new leader begins all sessions anew.
+                let others: Vec<usize> = (VOTERS..cluster.nodes.len()).filter(|node| *node != leader).collect();
                 let name = |node: usize| cluster.nodes[node].machine.name.clone();
                 let (leader, other) = (name(leader), name(*others.choose(&mut self.rng)?));
                 // A sign of life is answered so late that it just still counts.
-                let latency = cluster.session().mul_f64(self.rng.random_range(0.07..0.12));
+                let latency = cluster.session().mul_f64(self.rng.random_range(0.105..0.12));
                 sim.set_link_latency(leader.as_str(), other.as_str(), latency);
                 Some(Ending::Silence(leader, other))
             }

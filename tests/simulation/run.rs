@@ -34,6 +34,9 @@ pub struct Plan {
     pub skew_max_ms: i64,
     /// How long a session lives without a sign of life, in milliseconds.
     pub session_ms: u64,
+    /// How long a voter hears no leader before it stands for election, and how long a silent link is waited for, in
+    /// milliseconds.
+    pub election_ms: u64,
     /// Whether a further machine starts on a copy of the first node's drive while that runs.
     pub copy: bool,
 }
@@ -72,7 +75,7 @@ impl Plan {
             forgetful: forget.is_some(),
         };
         let skew_max_ms = if rng.random_bool(0.5) { 0 } else { 500 };
-        Plan { seed, nodes, temper, habits, skew_max_ms, session_ms: 2000, copy: false }
+        Plan { seed, nodes, temper, habits, skew_max_ms, session_ms: 2000, election_ms: 600, copy: false }
     }
 }
 
@@ -133,7 +136,13 @@ pub fn run(plan: Plan) -> Report {
     let _alone = alone();
     let mut rng = StdRng::seed_from_u64(plan.seed);
     let skews_ms = (0..plan.nodes).map(|_| rng.random_range(-plan.skew_max_ms..=plan.skew_max_ms)).collect();
-    let shape = Shape { seed: plan.seed, nodes: plan.nodes, skews_ms, session_ms: plan.session_ms };
+    let shape = Shape {
+        seed: plan.seed,
+        nodes: plan.nodes,
+        skews_ms,
+        session_ms: plan.session_ms,
+        election_ms: plan.election_ms,
+    };
     let recorder = Recorder::new(LWW, 2 * plan.skew_max_ms as u64 * 1000);
     let mut sim = turmoil::Builder::new()
         .rng_seed(plan.seed)
