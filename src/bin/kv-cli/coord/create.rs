@@ -1,10 +1,9 @@
 //! `kv-cli coord create`.
 
-use std::pin::pin;
-
 use clap::Args;
 use kv::client::Client;
 use kv::wire::tree::TreeRequest;
+use tokio::signal::unix::{Signal, SignalKind, signal};
 
 use super::watch::Watching;
 use super::{data, guard, print_written};
@@ -52,25 +51,24 @@ impl Create {
         guard(&self.path, self.force)?;
         let data = data::from_argument(&self.data)?.into();
         let client = at.connect(None).await?;
+        // From before the node is there: whoever reads that it is may press Ctrl-C at once.
+        let interrupt = self.hold.then(|| signal(SignalKind::interrupt())).transpose().map_err(CliError::Runtime)?;
         let create = TreeRequest::Create { path: self.path, data, sequential: self.sequential, held: self.ephemeral };
         let (path, stat) = print_written(client.tree(create).await?, "created", output)?;
-        if !self.hold {
-            return Ok(Exit::Done);
-        }
+        let Some(interrupt) = interrupt else { return Ok(Exit::Done) };
         output.flush()?;
         note(format_args!("holding {path} until Ctrl-C"));
-        hold(&client, path, stat.created).await
+        hold(&client, path, stat.created, interrupt).await
     }
 }
 
 /// Returns at Ctrl-C; the connection's end lets the node go.
-async fn hold(client: &Client, path: String, created: u64) -> Result<Exit, CliError> {
-    let mut interrupt = pin!(tokio::signal::ctrl_c());
+async fn hold(client: &Client, path: String, created: u64, mut interrupt: Signal) -> Result<Exit, CliError> {
     let mut watching = Watching::since(path.clone(), created);
     loop {
         let watched = tokio::select! {
             biased;
-            interrupted = &mut interrupt => return interrupted.map(|()| Exit::Done).map_err(CliError::Runtime),
+            _ = interrupt.recv() => return Ok(Exit::Done),
             watched = watching.next(client) => watched?,
         };
         // Another node of that name is another node.
