@@ -24,5 +24,5 @@ fn a_copy_vouches_for_nothing_and_gives_up() {
     let minted = history.events().iter().find(|event| matches!(event.what, What::Minted { .. }));
     assert_eq!(minted.map(ToString::to_string), None, "a strict write is not even begun");
     let ended = ended.expect("it gives up");
-    assert!(ended.contains("Give this node a number and a data directory of its own"), "{ended}");
+    assert!(ended.contains("Give this node a number and an empty data directory of its own"), "{ended}");
 }

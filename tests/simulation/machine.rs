@@ -153,7 +153,11 @@ impl Machine {
                 server.stop().await;
                 lock(&self.life).ending = Some((ending, home));
             }
-            Err(error) => self.complain(format!("does not start: {error}")),
+            // The others may tell it at the door, before it serves.
+            Err(error) => match error.ending() {
+                Ok(ending) => lock(&self.life).ending = Some((ending, home)),
+                Err(error) => self.complain(format!("does not start: {error}")),
+            },
         }
         std::future::pending().await
     }
