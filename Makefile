@@ -32,7 +32,8 @@ run3: build ## run node 3 alone
 # All features is what is developed. The default ones have other sockets (wire::net); the client's alone must stand without a node.
 test: ## run all tests
 	cargo test --locked --all-features
-	cargo test --locked
+	cargo test --locked --lib --bins --test client --test config
+	cargo test --locked --test cluster -- one_killed all_killed operations command_line in_process
 	cargo test --locked --no-default-features --features client
 
 verify: ## check format, lints, docs and tests; changes nothing
@@ -50,7 +51,7 @@ fix: ## format, and apply what the lints suggest
 	cargo fmt
 
 sim: ## search SEEDS simulated histories for a broken promise, then for planted faults
-	KV_SIM_SEEDS=$(SEEDS) $(SIMULATION) --nocapture seeds_pass
+	KV_SIM_SEEDS=$(SEEDS) $(SIMULATION) --nocapture seeds_pass without_the_mutant
 	$(SIMULATION) --nocapture --ignored every_mutant_is_found
 
 bench: build ## measure a fresh local cluster on this disk; takes a minute

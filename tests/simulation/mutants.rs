@@ -102,6 +102,7 @@ fn every_mutant_is_caught_on_its_seed() {
 
 /// The plans of the mutants are not what breaks the invariants.
 #[test]
+#[cfg_attr(debug_assertions, ignore = "takes minutes without optimisation; `make sim` runs it")]
 fn without_the_mutant_its_seed_passes() {
     for (mutant, seeds) in RECORDED {
         let report = run(plan(mutant, seeds[0]));
