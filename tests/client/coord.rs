@@ -131,6 +131,7 @@ async fn status_shows_leader_voters_and_sessions() {
         term: 4,
         voters: vec![participant(1), participant(2)],
         learners: vec![participant(3)],
+        changing: true,
         revision: 320,
         applied: 331,
         last_log: 333,
@@ -142,9 +143,12 @@ async fn status_shows_leader_voters_and_sessions() {
     let status = cli(&cluster, &["coord", "status"]).await;
     assert_eq!(code(&status), 0);
     let text = stdout(&status);
-    for expected in
-        ["leader    node 2, in term 4 of generation 0, heard 120.0 ms ago", "331 of 333 applied", "host3:8000  learns"]
-    {
+    for expected in [
+        "leader    node 2, in term 4 of generation 0, heard 120.0 ms ago",
+        "331 of 333 applied",
+        "host3:8000  learns",
+        "voters are changing",
+    ] {
         assert!(text.contains(expected), "{text}");
     }
     let session: Vec<_> = text.lines().last().unwrap().split_whitespace().collect();

@@ -49,7 +49,7 @@ async fn leads(client: &Client, generation: u32, voters: &[u32]) -> ClusterRepor
     until(&format!("nodes {voters:?} vote in generation {generation}"), async || {
         let report = cluster(client, KEPT).await?;
         let service = nookeeper(&report);
-        let is_led = service.leader.is_some() && service.generation == generation;
+        let is_led = service.leader.is_some() && service.generation == generation && !service.changing;
         let holds_a_lease = report.lease.left_ms > 0;
         (is_led && holds_a_lease && report.epoch.generation == generation && roles(&report).0 == voters)
             .then_some(report)

@@ -93,7 +93,8 @@ fn service(report: &ClusterReport) -> String {
         None => "coordination: none; the members are the list of the configuration".into(),
         Some(ServiceReport::Nookeeper(service)) => {
             let leader = service.leader.map_or("no leader".into(), |leader| format!("leader node {leader}"));
-            let voters: Vec<_> = service.voters.iter().map(|voter| voter.node).collect();
+            let mut voters: Vec<_> = service.voters.iter().map(|voter| voter.node).collect();
+            voters.sort();
             format!(
                 "coordination: {leader}, term {}, voters {}, revision {}",
                 service.term,

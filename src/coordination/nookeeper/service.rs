@@ -19,7 +19,6 @@ use super::link::message::{self, Answer, Call, RaftCall};
 use super::link::{Common, Links, serve};
 use super::network::{self, Networks};
 use super::session;
-use super::status::{SessionStatus, Status};
 use super::store::{self, OpenError};
 use super::timing::Timing;
 use super::types::{Endpoint, RaftId, Roster, Types};
@@ -92,13 +91,13 @@ fn list(voters: &BTreeMap<RaftId, Endpoint>) -> String {
 
 /// The replica in this process. Clones are the same; any thread may use them.
 #[derive(Clone)]
-pub struct Nookeeper(Arc<Inner>);
+pub struct Nookeeper(pub(super) Arc<Inner>);
 
-struct Inner {
-    endpoint: Endpoint,
-    raft: openraft::Raft<Types>,
-    asker: Arc<Asker>,
-    contact: Arc<Contact>,
+pub(super) struct Inner {
+    pub(super) endpoint: Endpoint,
+    pub(super) raft: openraft::Raft<Types>,
+    pub(super) asker: Arc<Asker>,
+    pub(super) contact: Arc<Contact>,
     wish: watch::Sender<Option<Roster>>,
     refused: watch::Receiver<Option<Refusal>>,
     stop: watch::Sender<bool>,
@@ -211,36 +210,6 @@ impl Nookeeper {
         self.0.asker.replica.read(look)
     }
 
-    /// How the service is, as this replica sees it.
-    pub fn status(&self) -> Status {
-        let metrics = self.0.raft.metrics().borrow().clone();
-        let Asker { own, replica, leader, .. } = &*self.0.asker;
-        let nodes = metrics.membership_config.membership().nodes();
-        let voters = self.voters();
-        let learners = nodes.map(|(id, node)| (*id, node.clone())).filter(|(id, _)| !voters.contains_key(id)).collect();
-        let judges = (metrics.current_leader == Some(*own)).then(|| (metrics.current_term, leader.now_ms()));
-        let (term, now_ms) = judges.unwrap_or_default();
-        let (revision, sessions) = replica.read(|state| {
-            let status = |(id, timeout_ms, silent_ms)| SessionStatus { id, timeout_ms, silent_ms };
-            (state.tree().revision(), state.session_ages(term, now_ms).map(status).collect())
-        });
-        Status {
-            own: *own,
-            endpoint: self.0.endpoint.clone(),
-            failed: metrics.running_state.err().map(|fatal| fatal.to_string()),
-            leader: metrics.current_leader,
-            term: metrics.current_term,
-            leader_heard_ms: self.0.contact.last().map(|ago| ago.as_millis() as u64),
-            voters,
-            learners,
-            last_log_index: metrics.last_log_index,
-            applied_index: replica.applied().map(|id| id.index),
-            snapshot_index: metrics.snapshot.map(|id| id.index),
-            revision,
-            sessions,
-        }
-    }
-
     /// A refusal by another replica that no further attempt will change: this store was rolled back, is a copy, or belongs
     /// to another cluster, or to this one before it was recovered by force.
     pub fn refused(&self) -> watch::Receiver<Option<Refusal>> {
@@ -286,7 +255,7 @@ impl Nookeeper {
         answer
     }
 
-    fn voters(&self) -> BTreeMap<RaftId, Endpoint> {
+    pub(super) fn voters(&self) -> BTreeMap<RaftId, Endpoint> {
         let metrics = self.0.raft.server_metrics();
         let membership = metrics.borrow().membership_config.clone();
         let membership = membership.membership();

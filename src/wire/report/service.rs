@@ -42,6 +42,8 @@ pub struct NookeeperReport {
     pub generation: u32,
     /// Those whose majority decides.
     pub voters: Vec<ParticipantReport>,
+    /// Whether that changes: until it is done a majority of those before is needed, too.
+    pub changing: bool,
     /// Those that follow without a vote.
     pub learners: Vec<ParticipantReport>,
     /// The newest revision of the tree.

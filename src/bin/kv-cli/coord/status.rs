@@ -85,6 +85,9 @@ fn print_nookeeper(node: NodeId, report: &NookeeperReport, output: &mut Output) 
     add(&report.voters, "votes");
     add(&report.learners, "learns");
     output.line(table);
+    if report.changing {
+        output.line("voters are changing: until that is done a majority of those before is needed as well\n");
+    }
     print_sessions(&report.sessions, report.sessions_open, output);
     if let Some(trouble) = &report.trouble {
         output.line(format_args!("\ntrouble: {trouble}"));
