@@ -40,7 +40,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::core::bucket::Buckets;
 use crate::core::id::Epoch;
-use crate::core::ring::Member;
+use crate::core::ring::{Member, Ring, RingError, Slice};
 
 /// The session that a node holds, while it holds one.
 pub type SharedSession = Arc<ArcSwapOption<Box<dyn api::Session>>>;
@@ -56,6 +56,22 @@ pub struct Membership {
     pub replication: u8,
     /// Who is in it.
     pub members: Vec<Member>,
+    /// Who has each partition, by the members' numbers in that list.
+    #[serde(default)]
+    pub slices: Vec<Slice<u16>>,
     /// The buckets' properties.
     pub buckets: Buckets,
+}
+
+impl Membership {
+    /// Its ring. A membership that names no owners is one from before owners were remembered: they were placed from nothing.
+    ///
+    /// # Errors
+    /// See [`RingError`].
+    pub fn ring(&self) -> Result<Ring, RingError> {
+        if self.slices.is_empty() {
+            return Ring::new(self.epoch, self.partitions, self.replication, self.members.clone());
+        }
+        Ring::of(self.epoch, self.replication, self.members.clone(), &self.slices)
+    }
 }

@@ -124,3 +124,18 @@ impl fmt::Display for Epoch {
         write!(f, "{}.{}", self.generation, self.counter)
     }
 }
+
+/// Why a text is no epoch.
+#[derive(Clone, PartialEq, Eq, Debug, thiserror::Error)]
+#[error("an epoch is a generation and a counter, such as 0.7")]
+pub struct BadEpoch;
+
+impl FromStr for Epoch {
+    type Err = BadEpoch;
+
+    fn from_str(text: &str) -> Result<Epoch, BadEpoch> {
+        let (generation, counter) = text.split_once('.').ok_or(BadEpoch)?;
+        let counter = counter.parse().map_err(|_| BadEpoch)?;
+        Ok(Epoch { generation: generation.parse().map_err(|_| BadEpoch)?, counter })
+    }
+}

@@ -9,7 +9,7 @@ use arc_swap::ArcSwap;
 
 use crate::core::bucket::Buckets;
 use crate::core::id::{Partition, StoreId};
-use crate::core::ring::Ring;
+use crate::core::ring::{Ring, Route};
 
 /// The ring and the buckets of one epoch.
 #[derive(Debug)]
@@ -18,23 +18,26 @@ pub struct RingView {
     pub ring: Ring,
     /// The buckets' properties.
     pub buckets: Buckets,
-    /// Each partition's whole preference list, made when it is first needed.
-    orders: Vec<OnceLock<Arc<[StoreId]>>>,
+    /// What each partition's requests go by, made when it is first needed.
+    routes: Vec<OnceLock<Arc<Route>>>,
 }
 
 impl RingView {
     /// A snapshot.
     pub fn new(ring: Ring, buckets: Buckets) -> RingView {
-        let orders = (0..ring.partitions()).map(|_| OnceLock::new()).collect();
-        RingView { ring, buckets, orders }
+        let routes = (0..ring.partitions()).map(|_| OnceLock::new()).collect();
+        RingView { ring, buckets, routes }
+    }
+
+    /// What the requests of a partition go by.
+    pub fn route(&self, partition: Partition) -> &Arc<Route> {
+        self.routes[partition.0 as usize].get_or_init(|| Arc::new(self.ring.route(partition)))
     }
 
     /// A partition's owners in the order of their places, then its fallbacks in theirs.
-    pub fn order(&self, partition: Partition) -> &Arc<[StoreId]> {
-        self.orders[partition.0 as usize].get_or_init(|| {
-            let list = self.ring.preference(partition, self.ring.replication);
-            list.primaries.into_iter().chain(list.fallbacks).collect()
-        })
+    pub fn order(&self, partition: Partition) -> Arc<[StoreId]> {
+        let (route, n) = (self.route(partition), self.ring.replication);
+        route.owners(n).iter().copied().chain(route.fallbacks(n)).collect()
     }
 }
 

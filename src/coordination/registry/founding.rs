@@ -10,7 +10,7 @@ use crate::coordination::tree::{Change, CreateMode};
 use crate::core::bucket::Bucket;
 use crate::core::id::{ClusterId, Epoch, NodeId, StoreId};
 use crate::core::key::DEFAULT_BUCKET;
-use crate::core::ring::Ring;
+use crate::core::ring::{Ring, Slice};
 
 use super::access::{self, Attempts, Written};
 use super::error::Error;
@@ -114,9 +114,9 @@ fn records(founding: &Founding, now_ms: u64, draw: &mut (dyn FnMut() -> StoreId 
         rest: Rest::new(),
     };
     let members: Vec<RingMember> = founding.nodes.iter().map(|(entry, store)| member(entry, *store, draw)).collect();
-    check(founding, &members)?;
+    let slices = placed(founding, &members)?;
     let persistent = CreateMode::Persistent;
-    let ring = RingRecord { epoch: FIRST, members, rest: Rest::new() };
+    let ring = RingRecord { epoch: FIRST, members, slices, rest: Rest::new() };
     let mut changes = vec![access::create(paths::path(paths::CLUSTER)?, &cluster, persistent)?];
     for (RingMember { store, node, .. }, (_, known)) in ring.members.iter().zip(&founding.nodes) {
         let record = StoreRecord {
@@ -155,8 +155,11 @@ fn member(entry: &NodeEntry, store: Option<StoreId>, draw: &mut (dyn FnMut() -> 
     }
 }
 
-/// Refuses what could never work.
-fn check(founding: &Founding, members: &[RingMember]) -> Result<(), Error> {
+/// Who has each partition in the beginning.
+///
+/// # Errors
+/// [`Error::Invalid`] for what could never work.
+fn placed(founding: &Founding, members: &[RingMember]) -> Result<Vec<Slice<u16>>, Error> {
     let refuse = |reason: String| Err(Error::Invalid { reason });
     let nodes: BTreeSet<NodeId> = members.iter().map(|member| member.node).collect();
     if nodes.len() < members.len() || nodes.contains(&NodeId(0)) {
@@ -165,9 +168,9 @@ fn check(founding: &Founding, members: &[RingMember]) -> Result<(), Error> {
     if let Some(stranger) = founding.voters.iter().find(|voter| !nodes.contains(voter)) {
         return refuse(format!("node {stranger} is to vote but is not among the nodes"));
     }
-    let placed = members.iter().map(RingMember::placed).collect();
-    match Ring::new(FIRST, founding.partitions, founding.replication, placed) {
-        Ok(_) => Ok(()),
+    let owners = members.iter().map(RingMember::placed).collect();
+    match Ring::new(FIRST, founding.partitions, founding.replication, owners) {
+        Ok(ring) => Ok(RingRecord::slices_of(&ring, members)),
         Err(error) => refuse(error.to_string()),
     }
 }

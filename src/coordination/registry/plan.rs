@@ -170,7 +170,9 @@ fn ring_with(ring: &RingRecord, place: &Place, joiner: &Joiner) -> RingRecord {
             own.for_each(|member| member.address.clone_from(&joiner.address));
         }
         Place::Takeover { old, node, zone, weight, .. } => {
-            new.members.retain(|member| member.store != *old || member.standing != Standing::Guest);
+            if new.members.iter().any(|member| member.store == *old && member.standing == Standing::Guest) {
+                new.remove(*old);
+            }
             let owner = new.members.iter_mut().filter(|member| member.store == *old);
             owner.for_each(|member| member.standing = Standing::Replaced);
             new.members.push(guest(joiner, *node, zone, *weight));

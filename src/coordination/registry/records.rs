@@ -7,7 +7,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::core::bucket::Bucket;
 use crate::core::id::{ClusterId, Epoch, NodeId, Start, StoreId};
-use crate::core::ring::Member;
+use crate::core::ring::{Member, Ring, Slice};
 
 /// Fields that this version does not know.
 pub type Rest = serde_json::Map<String, serde_json::Value>;
@@ -41,9 +41,29 @@ pub struct RingRecord {
     pub epoch: Epoch,
     /// The stores, in the order in which they came.
     pub members: Vec<RingMember>,
+    /// Who has each partition, by the members' numbers in that list.
+    #[serde(default)]
+    pub slices: Vec<Slice<u16>>,
     /// Of newer versions.
     #[serde(flatten)]
     pub rest: Rest,
+}
+
+impl RingRecord {
+    /// The slices of a ring by the members' numbers in `members`, which has them all.
+    pub fn slices_of(ring: &Ring, members: &[RingMember]) -> Vec<Slice<u16>> {
+        let number = |store: StoreId| members.iter().position(|member| member.store == store).map(|i| i as u16);
+        let numbers: Vec<Option<u16>> = ring.members().iter().map(|member| number(member.store)).collect();
+        ring.slices().iter().filter_map(|slice| slice.rename(|&i| numbers[i as usize])).collect()
+    }
+
+    /// Takes out a member that no partition names; those behind it move up.
+    pub fn remove(&mut self, store: StoreId) {
+        let Some(gone) = self.members.iter().position(|member| member.store == store) else { return };
+        self.members.remove(gone);
+        let moved_up = |&number: &u16| Some(if number as usize > gone { number - 1 } else { number });
+        self.slices = self.slices.iter().filter_map(|slice| slice.rename(moved_up)).collect();
+    }
 }
 
 /// A store that the ring names.

@@ -72,6 +72,7 @@ mod tests {
             partitions: 16,
             replication: 3,
             members: vec![member],
+            slices: vec!["0@1.2".parse().unwrap(); 16],
             buckets: BTreeMap::from([("ü".to_owned(), Bucket { n: Some(2), ..Bucket::default() })]).into(),
         };
         let content = encode_membership(&membership).unwrap();

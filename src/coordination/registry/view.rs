@@ -104,6 +104,7 @@ impl View {
             partitions: self.cluster.partitions,
             replication: self.cluster.replication,
             members: self.ring.members.iter().map(RingMember::placed).collect(),
+            slices: self.ring.slices.clone(),
             buckets: Buckets::new(&self.buckets),
         }
     }

@@ -7,15 +7,18 @@
 //! [`placement`] chooses the owners, [`preference`] the order in which a key's replicas are asked. Both follow one
 //! order of all members that each partition has for itself, by weighted rendezvous hashing (`rendezvous`); how much
 //! each member should own is worked out before (`share`).
+//!
+//! A ring remembers its owners: they are placed once, when the cluster is made, and from then on move partition by partition, in the
+//! steps that [`slice`] tells of. What a request goes by at each step is the partition's [`Route`].
 
 #[cfg(test)]
 mod fixture;
 pub mod placement;
 pub mod preference;
 mod rendezvous;
+pub mod route;
 mod share;
-
-use std::collections::BTreeSet;
+pub mod slice;
 
 use serde::{Deserialize, Serialize};
 
@@ -23,6 +26,8 @@ use super::id::{Epoch, NodeId, Partition, StoreId};
 use super::key::Key;
 
 pub use preference::PreferenceList;
+pub use route::Route;
+pub use slice::{Motion, Slice};
 
 /// Partitions of a new cluster.
 pub const PARTITIONS_DEFAULT: u32 = 256;
@@ -55,8 +60,8 @@ pub struct Ring {
     pub replication: u8,
     /// All members, by store.
     members: Vec<Member>,
-    /// For each partition the places' owners, as indices into `members`.
-    owners: Vec<Vec<u16>>,
+    /// For each partition who has it, as indices into `members`.
+    slices: Vec<Slice<u16>>,
 }
 
 /// Why there can be no such ring.
@@ -77,36 +82,49 @@ pub enum RingError {
     /// Two members claim one store.
     #[error("two members have store {0}")]
     DuplicateStore(StoreId),
+    /// A partition names a member that is not there, names one twice, or has no owner.
+    #[error("partition {0} cannot have these owners")]
+    Owners(Partition),
 }
 
 impl Ring {
     /// A ring over `members`, placed from nothing. A cluster smaller than `replication` has that many owners for each
     /// partition: the ring never names a store twice.
-    pub fn new(epoch: Epoch, partitions: u32, replication: u8, mut members: Vec<Member>) -> Result<Ring, RingError> {
+    pub fn new(epoch: Epoch, partitions: u32, replication: u8, members: Vec<Member>) -> Result<Ring, RingError> {
         if !partitions.is_power_of_two() || partitions > PARTITIONS_MAX {
             return Err(RingError::Partitions(partitions));
-        }
-        if replication == 0 {
-            return Err(RingError::Replication);
         }
         if members.iter().all(|m| m.weight == 0) {
             return Err(RingError::NoMembers);
         }
-        if members.len() > u16::MAX as usize {
-            return Err(RingError::TooManyMembers(members.len()));
+        let members = sorted(replication, members)?;
+        let slices = placement::place(partitions, replication, &members).into_iter().map(Slice::at_rest).collect();
+        Ok(Ring { epoch, replication, members, slices })
+    }
+
+    /// A ring with these owners; `slices` names members by their number in `members`.
+    pub fn of(epoch: Epoch, replication: u8, members: Vec<Member>, slices: &[Slice<u16>]) -> Result<Ring, RingError> {
+        let partitions = slices.len() as u32;
+        if !partitions.is_power_of_two() || partitions > PARTITIONS_MAX {
+            return Err(RingError::Partitions(partitions));
         }
-        members.sort_by_key(|m| m.store);
-        let mut seen = BTreeSet::new();
-        if let Some(twice) = members.iter().find(|m| !seen.insert(m.store)) {
-            return Err(RingError::DuplicateStore(twice.store));
-        }
-        let owners = placement::place(partitions, replication, &members);
-        Ok(Ring { epoch, replication, members, owners })
+        let stores: Vec<StoreId> = members.iter().map(|member| member.store).collect();
+        let members = sorted(replication, members)?;
+        let place = |store: &StoreId| members.binary_search_by_key(store, |m| m.store).ok().map(|i| i as u16);
+        let renamed = slices.iter().enumerate().map(|(p, slice)| {
+            let slice = slice.rename(|&number| stores.get(number as usize).and_then(place));
+            let is_sound = |slice: &Slice<u16>| {
+                !slice.owners.is_empty() && are_distinct(&slice.owners) && are_distinct(slice.others())
+            };
+            slice.filter(is_sound).ok_or(RingError::Owners(Partition(p as u16)))
+        });
+        let slices = renamed.collect::<Result<_, _>>()?;
+        Ok(Ring { epoch, replication, members, slices })
     }
 
     /// Q.
     pub fn partitions(&self) -> u32 {
-        self.owners.len() as u32
+        self.slices.len() as u32
     }
 
     /// The partition of a key.
@@ -114,14 +132,44 @@ impl Ring {
         key.token().partition(self.partitions())
     }
 
-    /// The owners of a partition, in the order of their places.
+    /// The owners of a partition that are read from, in the order of their places.
     pub fn owners(&self, partition: Partition) -> impl ExactSizeIterator<Item = &Member> + Clone {
-        self.owners[partition.0 as usize].iter().map(|&i| &self.members[i as usize])
+        self.members_of(&self.numbered(partition).owners)
     }
 
-    /// Whether `store` has a place among the first `n` of a partition.
+    /// While a partition changes hands, the other owners that a write must reach, in the order of their places.
+    pub fn others(&self, partition: Partition) -> impl ExactSizeIterator<Item = &Member> + Clone {
+        self.members_of(self.numbered(partition).others())
+    }
+
+    /// Whether `store` has a place among the first `n` of a partition, on either side if it changes hands.
     pub fn owns(&self, store: StoreId, partition: Partition, n: u8) -> bool {
-        self.owners(partition).take(n as usize).any(|m| m.store == store)
+        let mut places = self.owners(partition).take(n as usize).chain(self.others(partition).take(n as usize));
+        places.any(|m| m.store == store)
+    }
+
+    /// Who has a partition.
+    pub fn slice(&self, partition: Partition) -> Slice {
+        let store = |&number: &u16| Some(self.members[number as usize].store);
+        self.numbered(partition).rename(store).expect("the ring knows whom it names")
+    }
+
+    /// When the owners of a partition, or their motion, last changed.
+    pub fn since(&self, partition: Partition) -> Epoch {
+        self.numbered(partition).since
+    }
+
+    /// Every partition's slice, by the members' numbers in [`Ring::members`].
+    pub fn slices(&self) -> &[Slice<u16>] {
+        &self.slices
+    }
+
+    fn numbered(&self, partition: Partition) -> &Slice<u16> {
+        &self.slices[partition.0 as usize]
+    }
+
+    fn members_of<'a>(&'a self, numbers: &'a [u16]) -> impl ExactSizeIterator<Item = &'a Member> + Clone {
+        numbers.iter().map(|&number| &self.members[number as usize])
     }
 
     /// All members, by store.
@@ -143,4 +191,23 @@ impl Ring {
     pub fn node_of(&self, store: StoreId) -> NodeId {
         self.member(store).map_or(NodeId(0), |m| m.node)
     }
+}
+
+/// The members by store, if they can be a ring's.
+fn sorted(replication: u8, mut members: Vec<Member>) -> Result<Vec<Member>, RingError> {
+    if replication == 0 {
+        return Err(RingError::Replication);
+    }
+    if members.len() > u16::MAX as usize {
+        return Err(RingError::TooManyMembers(members.len()));
+    }
+    members.sort_by_key(|m| m.store);
+    match members.windows(2).find(|pair| pair[0].store == pair[1].store) {
+        Some(pair) => Err(RingError::DuplicateStore(pair[0].store)),
+        None => Ok(members),
+    }
+}
+
+fn are_distinct(numbers: &[u16]) -> bool {
+    numbers.iter().enumerate().all(|(i, number)| !numbers[..i].contains(number))
 }

@@ -8,7 +8,7 @@
 
 use super::super::id::{Partition, StoreId};
 use super::rendezvous::{Rank, rank};
-use super::{Member, Ring};
+use super::{Member, Ring, Route, Slice};
 
 /// Whom to ask for a key: its owners in the order of their places, then everybody else.
 #[derive(Clone, PartialEq, Eq, Debug)]
@@ -21,8 +21,8 @@ pub struct PreferenceList {
 }
 
 impl Ring {
-    /// The preference list of a partition for a bucket with `n` replicas. It names every member; a request needs mostly
-    /// [`Ring::primaries`] alone.
+    /// The preference list of a partition for a bucket with `n` replicas. It names every member that is not draining; a request
+    /// needs mostly [`Ring::primaries`] alone.
     pub fn preference(&self, partition: Partition, n: u8) -> PreferenceList {
         PreferenceList {
             primaries: self.primaries(partition, n).collect(),
@@ -30,25 +30,29 @@ impl Ring {
         }
     }
 
-    /// The first `n` owners of a partition, in the order of their places; fewer if it has fewer. Costs nothing.
+    /// The first `n` owners of a partition that are read from, in the order of their places; fewer if it has fewer. Costs
+    /// nothing.
     pub fn primaries(&self, partition: Partition, n: u8) -> impl ExactSizeIterator<Item = StoreId> + Clone {
         self.owners(partition).take(n as usize).map(|member| member.store)
     }
 
-    /// Who stands in when one of the first `n` owners is down, most suitable first. The owners beyond `n` cost nothing;
-    /// going on past them ranks all members once: a few microseconds for ten members, a hundred for a thousand.
+    /// Who stands in when one of the first `n` owners is down, most suitable first. See [`Route::fallbacks`].
     pub fn fallbacks(&self, partition: Partition, n: u8) -> impl Iterator<Item = StoreId> {
-        let beyond_n = self.owners(partition).skip(n as usize);
-        beyond_n.map(|member| member.store).chain(std::iter::once_with(move || self.strangers(partition)).flatten())
+        self.route(partition).fallbacks(n).collect::<Vec<_>>().into_iter()
     }
 
-    /// The members that do not own a partition, in its rendezvous order.
-    fn strangers(&self, partition: Partition) -> impl Iterator<Item = StoreId> + use<> {
-        let strangers = |m: &&Member| !self.owners(partition).any(|owner| owner.store == m.store);
+    /// What requests of a partition go by. Ranks all members once: a few microseconds for ten members, a hundred for a
+    /// thousand.
+    pub fn route(&self, partition: Partition) -> Route {
+        let Slice { owners, motion, draining, since } = self.slice(partition);
+        let others = motion.map_or(vec![], |motion| motion.others().to_vec());
+        let is_stranger =
+            |m: &&Member| ![&owners, &others, &draining].into_iter().any(|known| known.contains(&m.store));
         let mut ranked: Vec<(Rank, StoreId)> =
-            self.members().iter().filter(strangers).map(|m| (rank(partition, m), m.store)).collect();
+            self.members().iter().filter(is_stranger).map(|m| (rank(partition, m), m.store)).collect();
         ranked.sort_unstable();
-        ranked.into_iter().map(|(_, store)| store)
+        let strangers = ranked.into_iter().map(|(_, store)| store).collect();
+        Route { partition, since, owners, others, strangers }
     }
 }
 

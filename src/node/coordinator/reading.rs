@@ -34,7 +34,7 @@ impl Coordinator {
         let bucket = view.buckets.get(&head.key.bucket);
         let sizes = read_sizes(options, bucket, view.ring.replication)?;
         self.check_lease(view, term, sizes, Kind::Read)?;
-        let candidates = self.candidates(view.order(view.ring.partition_of(&head.key)), sizes);
+        let candidates = self.candidates(&view.order(view.ring.partition_of(&head.key)), sizes);
         let (machine, actions) = ReadMachine::start(sizes, bucket.conflict, candidates)
             .map_err(|short| failure(view, Kind::Read, short, Duration::ZERO))?;
         let id = self.table.number();

@@ -37,7 +37,7 @@ impl Coordinator {
         let bucket = view.buckets.get(&head.key.bucket);
         let sizes = write_sizes(&request.options, bucket, view.ring.replication)?;
         let write = self.write_of(&request, bucket)?;
-        let order = view.order(view.ring.partition_of(&head.key)).clone();
+        let order = view.order(view.ring.partition_of(&head.key));
         let others = self.other_coordinators(&order, sizes);
         if !forwarded && self.must_forward(&order, sizes, &others) {
             // Whoever coordinates it looks at a lease of its own.

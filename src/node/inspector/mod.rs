@@ -141,7 +141,7 @@ impl Inspector {
     fn locate(&mut self, key: Key, ctx: &mut Context<Self>) -> ResponseFuture<Inspection> {
         let view = self.parts.ring.load_full();
         let partition = view.ring.partition_of(&key);
-        let order = view.order(partition).clone();
+        let order = view.order(partition);
         let members: Vec<Member> = order.iter().filter_map(|store| view.ring.member(*store)).cloned().collect();
         let asked: Vec<_> = members.iter().map(|member| self.examine(member, &key, ctx)).collect();
         let patience = Duration::from_millis(self.parts.config.node.timing.peer_timeout_ms);

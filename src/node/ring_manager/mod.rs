@@ -15,7 +15,7 @@ use super::connection_pool::messages::RingChanged;
 use super::view::{RingView, SharedRing};
 use crate::coordination::Membership;
 use crate::core::id::Epoch;
-use crate::core::ring::{Ring, RingError};
+use crate::core::ring::RingError;
 
 /// A membership to make a ring of. When the answer comes, everybody who looks sees that ring, or one of the same epoch.
 #[derive(Message)]
@@ -70,8 +70,7 @@ impl RingManager {
 
     /// The ring of a membership, ready to be published.
     pub fn view(membership: Membership) -> Result<RingView, RingError> {
-        let Membership { epoch, partitions, replication, members, buckets } = membership;
-        Ok(RingView::new(Ring::new(epoch, partitions, replication, members)?, buckets))
+        Ok(RingView::new(membership.ring()?, membership.buckets))
     }
 
     fn publish(&mut self, membership: Membership) -> Result<(), NotPublished> {
@@ -138,7 +137,7 @@ mod tests {
         };
         let members = weights.iter().enumerate().map(member).collect();
         let epoch = Epoch { generation, counter };
-        Membership { epoch, partitions: 8, replication: 2, members, buckets: Buckets::default() }
+        Membership { epoch, partitions: 8, replication: 2, members, slices: vec![], buckets: Buckets::default() }
     }
 
     #[test]
