@@ -199,6 +199,12 @@ impl Changes<'_> {
         Ok(self.log.retain_in::<u64, _>(range, |_, _| false)?)
     }
 
+    /// Takes the beginning of the log away, up to and with that entry.
+    pub fn purge(&mut self, to: LogId<RaftId>) -> Result<(), FileError> {
+        self.remove(..=to.index)?;
+        self.put(PURGED, &to)
+    }
+
     /// Replaces the snapshot.
     pub fn put_snapshot(&mut self, meta: &Meta, bytes: &[u8]) -> Result<(), FileError> {
         self.put(SNAPSHOT_META, meta)?;

@@ -9,7 +9,8 @@ use openraft::{
 };
 use redb::Durability;
 
-use super::file::{COMMITTED, File, FileError, PURGED, VOTE};
+use super::file::{COMMITTED, File, FileError, PURGED, SNAPSHOT_META, VOTE};
+use super::incoming::Incoming;
 use crate::coordination::nookeeper::types::{RaftId, Types};
 
 /// Entries are sent to a follower until they have this many bytes. The last of them may be a mebibyte longer, the largest write.
@@ -20,7 +21,10 @@ const BATCH_BYTES: u64 = 1 << 20;
 /// Each call is done when it returns: what it wrote is on the disk. So all of this blocks its thread while the disk syncs;
 /// that thread is the service's own, and waits for nothing but this disk.
 #[derive(Clone)]
-pub struct LogStore(pub(super) File);
+pub struct LogStore {
+    pub(super) file: File,
+    pub(super) incoming: Incoming,
+}
 
 /// What a call of the Raft crate comes to. It stops the replica at the first error.
 pub(super) type Outcome<T> = Result<T, StorageError<RaftId>>;
@@ -35,11 +39,11 @@ impl RaftLogReader<Types> for LogStore {
         &mut self,
         range: RB,
     ) -> Outcome<Vec<Entry<Types>>> {
-        self.0.entries(range, u64::MAX).map_err(on(ErrorSubject::Logs, ErrorVerb::Read))
+        self.file.entries(range, u64::MAX).map_err(on(ErrorSubject::Logs, ErrorVerb::Read))
     }
 
     async fn limited_get_log_entries(&mut self, start: u64, end: u64) -> Outcome<Vec<Entry<Types>>> {
-        self.0.entries(start..end, BATCH_BYTES).map_err(on(ErrorSubject::Logs, ErrorVerb::Read))
+        self.file.entries(start..end, BATCH_BYTES).map_err(on(ErrorSubject::Logs, ErrorVerb::Read))
     }
 }
 
@@ -48,8 +52,8 @@ impl RaftLogStorage<Types> for LogStore {
 
     async fn get_log_state(&mut self) -> Outcome<LogState<Types>> {
         let state = || {
-            let purged = self.0.get(PURGED)?;
-            let last = self.0.last_entry()?.map(|entry| entry.log_id);
+            let purged = self.file.get(PURGED)?;
+            let last = self.file.last_entry()?.map(|entry| entry.log_id);
             Ok(LogState { last_purged_log_id: purged, last_log_id: last.or(purged) })
         };
         state().map_err(on(ErrorSubject::Logs, ErrorVerb::Read))
@@ -60,23 +64,23 @@ impl RaftLogStorage<Types> for LogStore {
     }
 
     async fn save_vote(&mut self, vote: &Vote<RaftId>) -> Outcome<()> {
-        let put = self.0.change(Durability::Immediate, |changes| changes.put(VOTE, vote));
+        let put = self.file.change(Durability::Immediate, |changes| changes.put(VOTE, vote));
         put.map_err(on(ErrorSubject::Vote, ErrorVerb::Write))
     }
 
     async fn read_vote(&mut self) -> Outcome<Option<Vote<RaftId>>> {
-        self.0.get(VOTE).map_err(on(ErrorSubject::Vote, ErrorVerb::Read))
+        self.file.get(VOTE).map_err(on(ErrorSubject::Vote, ErrorVerb::Read))
     }
 
     /// Not synced: it reaches the disk with the next entry. A replica that forgot it after a power failure begins further
     /// back and is told again by the leader.
     async fn save_committed(&mut self, committed: Option<LogId<RaftId>>) -> Outcome<()> {
-        let put = self.0.change(Durability::None, |changes| changes.put(COMMITTED, &committed));
+        let put = self.file.change(Durability::None, |changes| changes.put(COMMITTED, &committed));
         put.map_err(on(ErrorSubject::Logs, ErrorVerb::Write))
     }
 
     async fn read_committed(&mut self) -> Outcome<Option<LogId<RaftId>>> {
-        Ok(self.0.get(COMMITTED).map_err(on(ErrorSubject::Logs, ErrorVerb::Read))?.flatten())
+        Ok(self.file.get(COMMITTED).map_err(on(ErrorSubject::Logs, ErrorVerb::Read))?.flatten())
     }
 
     async fn append<I>(&mut self, entries: I, flushed: LogFlushed<Types>) -> Outcome<()>
@@ -85,7 +89,7 @@ impl RaftLogStorage<Types> for LogStore {
         I::IntoIter: OptionalSend,
     {
         let append = self
-            .0
+            .file
             .change(Durability::Immediate, |changes| entries.into_iter().try_for_each(|entry| changes.append(&entry)));
         append.map_err(on(ErrorSubject::Logs, ErrorVerb::Write))?;
         flushed.log_io_completed(Ok(()));
@@ -93,15 +97,19 @@ impl RaftLogStorage<Types> for LogStore {
     }
 
     async fn truncate(&mut self, from: LogId<RaftId>) -> Outcome<()> {
-        let remove = self.0.change(Durability::Immediate, |changes| changes.remove(from.index..));
+        let remove = self.file.change(Durability::Immediate, |changes| changes.remove(from.index..));
         remove.map_err(on(ErrorSubject::Logs, ErrorVerb::Delete))
     }
 
+    /// Up to an [incoming](super::incoming) snapshot nothing is removed yet.
     async fn purge(&mut self, to: LogId<RaftId>) -> Outcome<()> {
-        let remove = self.0.change(Durability::Immediate, |changes| {
-            changes.remove(..=to.index)?;
-            changes.put(PURGED, &to)
-        });
-        remove.map_err(on(ErrorSubject::Logs, ErrorVerb::Delete))
+        let purge = || {
+            let stored = self.file.get(SNAPSHOT_META)?.and_then(|meta| meta.last_log_id);
+            if self.incoming.is_possible() && stored < Some(to) {
+                return Ok(());
+            }
+            self.file.change(Durability::Immediate, |changes| changes.purge(to))
+        };
+        purge().map_err(on(ErrorSubject::Logs, ErrorVerb::Delete))
     }
 }

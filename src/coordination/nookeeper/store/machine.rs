@@ -13,6 +13,7 @@ use openraft::{
 use redb::Durability;
 
 use super::file::{File, FileError, Meta, SNAPSHOT_META};
+use super::incoming::Incoming;
 use super::log::{Outcome, on};
 use super::replica::{Point, Replica};
 use crate::coordination::nookeeper::types::{Endpoint, RaftId, Types};
@@ -22,14 +23,15 @@ use crate::coordination::state::{Reply, State};
 #[derive(Clone)]
 pub struct Machine {
     file: File,
+    incoming: Incoming,
     replica: Arc<Replica>,
 }
 
 impl Machine {
     /// At the point of the snapshot in the file, or at the beginning.
-    pub(super) fn open(file: File) -> Result<Machine, FileError> {
+    pub(super) fn open(file: File, incoming: Incoming) -> Result<Machine, FileError> {
         let point = stored_point(&file)?;
-        Ok(Machine { file, replica: Arc::new(Replica::new(point)) })
+        Ok(Machine { file, incoming, replica: Arc::new(Replica::new(point)) })
     }
 
     /// What is applied, for readers.
@@ -93,15 +95,19 @@ impl RaftStateMachine<Types> for Machine {
     }
 
     async fn begin_receiving_snapshot(&mut self) -> Outcome<Box<Cursor<Vec<u8>>>> {
+        self.incoming.begin();
         Ok(Box::default())
     }
 
-    /// Stores it before it is seen: a restart must not fall behind what readers saw.
+    /// Stores it before it is seen: a restart must not fall behind what readers saw. The log that it covers goes with it.
     async fn install_snapshot(&mut self, meta: &Meta, snapshot: Box<Cursor<Vec<u8>>>) -> Outcome<()> {
         let bytes = snapshot.into_inner();
         let state = State::restore(&bytes)
             .map_err(|error| StorageIOError::read_snapshot(Some(meta.signature()), AnyError::new(&error)))?;
-        let put = self.file.change(Durability::Immediate, |changes| changes.put_snapshot(meta, &bytes));
+        let put = self.file.change(Durability::Immediate, |changes| {
+            meta.last_log_id.map_or(Ok(()), |last| changes.purge(last))?;
+            changes.put_snapshot(meta, &bytes)
+        });
         put.map_err(on(ErrorSubject::Snapshot(Some(meta.signature())), ErrorVerb::Write))?;
         self.replica.jump(Point { state, applied: meta.last_log_id, membership: meta.last_membership.clone() });
         Ok(())

@@ -9,6 +9,7 @@
 //! When the majority is lost for good, [`recover()`] makes the file of one survivor the beginning of a new generation.
 
 mod file;
+mod incoming;
 mod log;
 mod machine;
 mod record;
@@ -33,6 +34,7 @@ pub use replica::Replica;
 pub use simulated_file::{FileCopy, SimulatedFile};
 
 use file::File;
+use incoming::Incoming;
 
 /// Memory for pages of the file. What is read often is applied and in memory anyway.
 const CACHE_BYTES: usize = 8 << 20;
@@ -43,8 +45,9 @@ const CACHE_BYTES: usize = 8 << 20;
 /// [`OpenError`].
 pub fn open(database: Database) -> Result<(LogStore, Machine), OpenError> {
     let file = File::open(database)?;
-    let machine = Machine::open(file.clone())?;
-    Ok((LogStore(file), machine))
+    let incoming = Incoming::default();
+    let machine = Machine::open(file.clone(), incoming.clone())?;
+    Ok((LogStore { file, incoming }, machine))
 }
 
 /// Opens the file of a replica, or makes it. It is read whole, so that damage shows now and not when a page is needed.

@@ -1,6 +1,7 @@
 //! The store over real files and over simulated ones.
 
 mod damage;
+mod incoming;
 mod power;
 mod restart;
 mod suite;
