@@ -11,7 +11,7 @@ use kv::coordination::nookeeper::store::{FileCopy, SimulatedFile};
 use kv::core::id::{NodeId, StoreId};
 use kv::core::key::Key;
 use kv::core::version::{Dot, Object};
-use kv::node::bootstrap::{Bootstrap, Ending, SharedHome, refused_for_good};
+use kv::node::bootstrap::{Bootstrap, BootstrapError, Ending, SharedHome, refused_for_good};
 use kv::node::env::{Env, Observer, Simulated};
 use kv::storage::StorageError;
 use kv::storage::home::Home;
@@ -208,7 +208,11 @@ impl Machine {
             Ok(member) => self.look_after(member).await,
             // Nothing is wrong with a machine that has no power.
             Err(_) if self.file().is_without_power() => {}
-            Err(error) => self.oracle.complain(format!("{} does not start: {error}", self.name)),
+            Err(error) => match error.downcast_ref() {
+                // It was told so when it showed itself to the others, before it had a replica.
+                Some(BootstrapError::Ended(ending)) => self.ends(ending.clone()),
+                _ => self.oracle.complain(format!("{} does not start: {error}", self.name)),
+            },
         }
         std::future::pending().await
     }
@@ -258,6 +262,11 @@ impl Machine {
             ending = member.belong() => ending,
             () = self.watch(&nookeeper) => return,
         };
+        self.ends(ending);
+    }
+
+    /// Its node cannot go on.
+    fn ends(&self, ending: Ending) {
         self.oracle.recorder.note(format!("{} ends: {ending}", self.name));
         *lock(&self.ended) = Some(ending);
     }
