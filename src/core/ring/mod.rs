@@ -11,6 +11,7 @@
 //! A ring remembers its owners: they are placed once, when the cluster is made, and from then on move partition by partition, in the
 //! steps that [`slice`] tells of. What a request goes by at each step is the partition's [`Route`].
 
+pub mod assign;
 #[cfg(test)]
 mod fixture;
 pub mod placement;
@@ -25,6 +26,7 @@ use serde::{Deserialize, Serialize};
 use super::id::{Epoch, NodeId, Partition, StoreId};
 use super::key::Key;
 
+pub use assign::{AssignError, assign};
 pub use preference::PreferenceList;
 pub use route::Route;
 pub use slice::{Motion, Slice};
