@@ -20,18 +20,16 @@
 //! that it did not own. Tests bound that (`a_leaver_moves_little_more_than_its_own`); a ring change that must move the
 //! fewest starts from the previous placement.
 
-use std::collections::BTreeMap;
-
 use super::super::id::Partition;
 use super::Member;
 use super::rendezvous::{Rank, rank};
-use super::share::{Claim, divide};
+use super::share::{Fair, UNIT, fair};
 
 /// For each partition the owners in the order of their places, as indices into `members` (sorted by store).
 pub(super) fn place(partitions: u32, replication: u8, members: &[Member]) -> Vec<Vec<u16>> {
-    let mut zones = zones_with_quotas(partitions, replication, members);
-    let replicas_free = usize::from(replication).min(zones.iter().map(|z| z.owners.len()).sum())
-        - zones.iter().map(|z| z.replicas_fixed).sum::<usize>();
+    let fair = fair(partitions, replication, members);
+    let replicas_free = fair.replicas - fair.zones.iter().map(|zone| zone.least).sum::<usize>();
+    let mut zones = zones_with_quotas(partitions, fair);
     (0..partitions).map(|p| owners(p as u16, partitions - p, replicas_free, &mut zones, members)).collect()
 }
 
@@ -52,34 +50,8 @@ struct Owner {
     left: u32,
 }
 
-/// Groups the members by zone and gives each its quota.
-fn zones_with_quotas(partitions: u32, replication: u8, members: &[Member]) -> Vec<Zone> {
-    let mut by_zone: BTreeMap<&str, Vec<u16>> = BTreeMap::new();
-    for (i, member) in members.iter().enumerate().filter(|(_, m)| m.weight > 0) {
-        by_zone.entry(&member.zone).or_default().push(i as u16);
-    }
-    let sizes: Vec<usize> = by_zone.values().map(Vec::len).collect();
-    let replicas = usize::from(replication).min(sizes.iter().sum());
-    // Every zone gives as many owners as the others until it has no more: `level` each, and some of the larger ones one
-    // more.
-    let filled = |level: usize| sizes.iter().map(|&size| size.min(level)).sum::<usize>();
-    let level = (0..=replicas).rev().find(|&level| filled(level) <= replicas).unwrap_or(0);
-
-    // Fair shares are fractions, kept as integers of this unit until they are rounded to quotas.
-    const UNIT: u64 = 1 << 32;
-    let weight = |i: u16| u64::from(members[i as usize].weight);
-    let every_partition = u64::from(partitions) * UNIT;
-    let zone_claims: Vec<Claim> = by_zone
-        .values()
-        .map(|zone| Claim {
-            weight: zone.iter().map(|&i| weight(i)).sum(),
-            least: zone.len().min(level) as u64 * every_partition,
-            most: if filled(level) == replicas { zone.len().min(level) } else { zone.len().min(level + 1) } as u64
-                * every_partition,
-        })
-        .collect();
-    let zone_shares = divide(replicas as u64 * every_partition, &zone_claims);
-
+/// Gives each member its quota: its share, rounded.
+fn zones_with_quotas(partitions: u32, fair: Fair) -> Vec<Zone> {
     // Rounding the running sum keeps each quota, and each zone's sum of quotas, within one of its share.
     let mut running = 0;
     let mut round = |share: u64| {
@@ -87,22 +59,13 @@ fn zones_with_quotas(partitions: u32, replication: u8, members: &[Member]) -> Ve
         running += share;
         ((running + UNIT / 2) / UNIT - before) as u32
     };
-    by_zone
-        .into_values()
-        .zip(zone_shares)
-        .map(|(zone, zone_share)| {
-            let claims: Vec<Claim> =
-                zone.iter().map(|&i| Claim { weight: weight(i), least: 0, most: every_partition }).collect();
-            let owners: Vec<Owner> = zone
-                .iter()
-                .zip(divide(zone_share, &claims))
-                .map(|(&index, share)| Owner { index, left: round(share) })
-                .collect();
-            let replicas_fixed = zone.len().min(level);
-            let quota: u32 = owners.iter().map(|o| o.left).sum();
-            Zone { owners, replicas_fixed, extra_left: quota - replicas_fixed as u32 * partitions }
-        })
-        .collect()
+    let zones = fair.zones.into_iter().map(|zone| {
+        let quotas = zone.members.iter().zip(&zone.shares).map(|(&index, &share)| Owner { index, left: round(share) });
+        let owners: Vec<Owner> = quotas.collect();
+        let quota: u32 = owners.iter().map(|o| o.left).sum();
+        Zone { owners, replicas_fixed: zone.least, extra_left: quota - zone.least as u32 * partitions }
+    });
+    zones.collect()
 }
 
 /// The owners of partition `p`, the first of `partitions_left` that have none yet; takes them from the quotas.

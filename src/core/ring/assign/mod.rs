@@ -1,10 +1,18 @@
 //! Who owns what after a change: the assignment that moves the fewest replicas.
 
+mod network;
 mod places;
+mod settle;
+
+use std::collections::BTreeSet;
 
 use super::super::id::{Partition, StoreId};
 use super::placement::place;
+use super::share::fair;
 use super::{Member, PARTITIONS_MAX, RingError};
+use network::Network;
+use places::seat;
+use settle::settle;
 
 /// Why there can be no such assignment.
 #[derive(Clone, PartialEq, Eq, Debug, thiserror::Error)]
@@ -33,16 +41,24 @@ pub fn assign(
     previous: Option<&[Vec<StoreId>]>,
 ) -> Result<Vec<Vec<StoreId>>, AssignError> {
     let members = checked(partitions, replication, members)?;
-    let owners = place(partitions, replication, &members);
-    let stores = |owners: &Vec<u16>| owners.iter().map(|&i| members[i as usize].store).collect();
     let Some(previous) = previous else {
-        return Ok(owners.iter().map(stores).collect());
+        let stores = |owners: Vec<u16>| owners.into_iter().map(|i| members[i as usize].store).collect();
+        return Ok(place(partitions, replication, &members).into_iter().map(stores).collect());
     };
     if previous.len() != partitions as usize {
         return Err(AssignError::PreviousPartitions { previous: previous.len(), partitions });
     }
-    let seated = owners.iter().zip(previous).enumerate();
-    Ok(seated.map(|(p, (owners, previous))| places::seat(Partition(p as u16), owners, previous, &members)).collect())
+    let mut network = Network::new(&fair(partitions, replication, &members), indices(previous, &members));
+    settle(&mut network);
+    let seated = network.into_owners().into_iter().zip(previous).enumerate();
+    Ok(seated.map(|(p, (owners, previous))| seat(Partition(p as u16), &owners, previous, &members)).collect())
+}
+
+/// Those of the owners who are members still, each once, as indices into `members` (sorted by store).
+fn indices(owners: &[Vec<StoreId>], members: &[Member]) -> Vec<Vec<u16>> {
+    let index = |store: &StoreId| members.binary_search_by_key(store, |m| m.store).ok().map(|i| i as u16);
+    let distinct = |owners: &Vec<StoreId>| owners.iter().filter_map(index).collect::<BTreeSet<u16>>();
+    owners.iter().map(|owners| distinct(owners).into_iter().collect()).collect()
 }
 
 /// The members sorted by store, if there can be a ring over them.
@@ -66,3 +82,6 @@ fn checked(partitions: u32, replication: u8, members: &[Member]) -> Result<Vec<M
     }
     Ok(members)
 }
+
+#[cfg(test)]
+mod tests;
