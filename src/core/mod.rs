@@ -5,7 +5,8 @@
 //!
 //! In the order in which a write meets them: a [`request`] names a [`key`] and how sure it wants to be
 //! ([`request::Options`], completed from its [`bucket`]); the [`ring`] turns the key's token into a preference list;
-//! [`version`] merges and mints; [`quorum`] counts who holds it; a fallback's copy is a [`hint`].
+//! [`version`] merges and mints; [`quorum`] counts who holds it; a fallback's copy is a [`hint`]; [`merkle`] finds what two owners
+//! hold differently.
 
 pub mod blob;
 pub mod bucket;
@@ -13,6 +14,7 @@ pub mod hint;
 pub mod id;
 pub mod key;
 pub mod limits;
+pub mod merkle;
 pub mod quorum;
 pub mod request;
 pub mod ring;

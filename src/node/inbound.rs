@@ -9,6 +9,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use actix::Addr;
+use bytes::Bytes;
 use tokio::io::{AsyncRead, split};
 use tokio::time::timeout;
 
@@ -18,10 +19,13 @@ use super::env::now;
 use super::outbox::{Outbox, OutboxLimits, Weigh};
 use super::replica::Replica;
 use super::replica::messages::{ReplicaBatch, ReplicaCall, ReplicaReply, ReplicaSink};
-use crate::core::id::{Epoch, StoreId};
+use crate::core::id::{Epoch, Partition, StoreId};
+use crate::core::key::Key;
 use crate::core::request::{Answer, Failure};
+use crate::core::version::Clock;
+use crate::wire::exchange::{ClocksPage, LeavesAnswer, ObjectsPage};
 use crate::wire::frame::{self, FrameReader};
-use crate::wire::message::{ToCoordinator, ToReplica};
+use crate::wire::message::{Object, ToCoordinator, ToReplica};
 use crate::wire::net::Stream;
 
 /// Serves a peer's link until it breaks.
@@ -86,12 +90,27 @@ impl Inbound {
     ) {
         let arrived = now();
         let by = |deadline_ms: u32| arrived + Duration::from_millis(deadline_ms as u64);
-        let call = match message {
+        let of = |key: &Key| self.node.ring.load().ring.partition_of(key);
+        let (partition, call) = match message {
             ToReplica::Store { id, deadline_ms, key, object, hint, .. } => {
-                ReplicaCall::Store { id, key, object, hint, expires: by(deadline_ms) }
+                (of(&key), ReplicaCall::Store { id, key, object, hint, expires: by(deadline_ms) })
             }
-            ToReplica::Fetch { id, deadline_ms, key, .. } => ReplicaCall::Fetch { id, key, expires: by(deadline_ms) },
-            ToReplica::Examine { id, key } => ReplicaCall::Examine { id, key },
+            ToReplica::Fetch { id, deadline_ms, key, .. } => {
+                (of(&key), ReplicaCall::Fetch { id, key, expires: by(deadline_ms) })
+            }
+            ToReplica::Examine { id, key } => (of(&key), ReplicaCall::Examine { id, key }),
+            ToReplica::Leaves { id, epoch, partition } => (partition, ReplicaCall::Leaves { id, epoch, partition }),
+            ToReplica::Clocks { id, epoch, partition, leaves, after, limit } => {
+                let limit = limit as usize;
+                (partition, ReplicaCall::Clocks { id, epoch, partition, leaves, after, limit })
+            }
+            ToReplica::Pull { id, epoch, partition, after, bytes_max } => {
+                let bytes_max = bytes_max as usize;
+                (partition, ReplicaCall::Pull { id, epoch, partition, after, bytes_max })
+            }
+            ToReplica::Objects { id, epoch, partition, keys } => {
+                (partition, ReplicaCall::Objects { id, epoch, partition, keys })
+            }
             ToReplica::Forward { id, deadline_ms, request, .. } => {
                 let deadline = by(deadline_ms);
                 match self.node.admission.admit() {
@@ -108,13 +127,13 @@ impl Inbound {
                 return;
             }
         };
-        let key = match &call {
-            ReplicaCall::Store { key, .. } | ReplicaCall::Fetch { key, .. } | ReplicaCall::Examine { key, .. } => key,
-            _ => return,
-        };
-        let partition = self.node.ring.load().ring.partition_of(key);
-        batches.entry(partition.0 as usize % self.node.replicas.len()).or_default().push(call);
+        batches.entry(arbiter_of(partition, self.node.replicas.len())).or_default().push(call);
     }
+}
+
+/// The arbiter to which a partition is pinned.
+fn arbiter_of(partition: Partition, arbiters: usize) -> usize {
+    partition.0 as usize % arbiters
 }
 
 /// Sends a Replica's answers back over the link. A link that is gone has told its caller already.
@@ -127,8 +146,14 @@ impl ReplicaSink for LinkSink {
                 ReplicaReply::Stored { id, result } => ToCoordinator::Stored { id, leased, result },
                 ReplicaReply::Fetched { id, result } => ToCoordinator::Fetched { id, leased, result },
                 ReplicaReply::Examined { id, result } => ToCoordinator::Examined { id, result },
+                ReplicaReply::Leaves { id, result } => ToCoordinator::Leaves { id, result },
+                ReplicaReply::Clocks { id, result } => ToCoordinator::Clocks { id, result },
+                ReplicaReply::Page { id, result } => ToCoordinator::Page { id, result },
                 ReplicaReply::Failed { id, error } => ToCoordinator::Failed { id, error },
-                ReplicaReply::Minted { .. } | ReplicaReply::Refused { .. } | ReplicaReply::Hints { .. } => continue,
+                ReplicaReply::Minted { .. }
+                | ReplicaReply::Refused { .. }
+                | ReplicaReply::Hints { .. }
+                | ReplicaReply::Dropped { .. } => continue,
             };
             let _ = self.0.push(message);
         }
@@ -152,7 +177,21 @@ impl Weigh for ToCoordinator {
                 ToCoordinator::Examined { result: Ok(examined), .. } => {
                     examined.object.as_ref().map_or(0, |object| object.0.len())
                 }
+                ToCoordinator::Leaves { result: Ok(LeavesAnswer::Whole { leaves, .. }), .. } => leaves.bytes(),
+                ToCoordinator::Clocks { result: Ok(page), .. } => clocks_weight(page),
+                ToCoordinator::Page { result: Ok(page), .. } => objects_weight(page),
                 _ => 0,
             }
     }
+}
+
+fn clocks_weight(page: &ClocksPage) -> usize {
+    let clock = size_of::<(Bytes, Option<Clock>)>();
+    page.clocks.iter().map(|(stored, _)| clock + stored.len()).sum()
+}
+
+fn objects_weight(page: &ObjectsPage) -> usize {
+    let object = |(key, object): &(Key, Object)| key.bucket.len() + key.name.len() + object.0.len();
+    let named = page.unreadable.iter().chain(&page.left_over);
+    page.objects.iter().map(object).sum::<usize>() + named.map(Bytes::len).sum::<usize>()
 }

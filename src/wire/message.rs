@@ -6,9 +6,10 @@
 use bytes::Bytes;
 use serde::{Deserialize, Serialize};
 
+use super::exchange::{ClocksPage, LeavesAnswer, ObjectsPage};
 use super::report::{Inspect, Inspection};
 use super::tree::{TreeAnswer, TreeFailure, TreeRequest};
-use crate::core::id::{Epoch, StoreId};
+use crate::core::id::{Epoch, Partition, StoreId};
 use crate::core::key::Key;
 use crate::core::request::{Answer, Failure, Request};
 
@@ -126,6 +127,55 @@ pub enum ToReplica {
         /// Whose.
         key: Key,
     },
+    /// What do you hold of this partition, in leaves? Answered by [`ToCoordinator::Leaves`]. See [`super::exchange`] for this question
+    /// and the next three: they tell what is durable, change nothing, and may be asked again if an answer is lost.
+    Leaves {
+        /// The caller's number.
+        id: u64,
+        /// The epoch since which the caller knows the partition's owners.
+        epoch: Epoch,
+        /// Which.
+        partition: Partition,
+    },
+    /// Which versions do you hold of the keys in these leaves? Answered by [`ToCoordinator::Clocks`], page by page.
+    Clocks {
+        /// The caller's number.
+        id: u64,
+        /// As in `Leaves`.
+        epoch: Epoch,
+        /// Which.
+        partition: Partition,
+        /// The leaves' numbers, in order.
+        leaves: Vec<u32>,
+        /// Begin after this stored key; an answer's `next`.
+        after: Option<Bytes>,
+        /// Keys in the answer, at most; a replica may set a lower limit.
+        limit: u32,
+    },
+    /// What do you hold of this partition, whole? Answered by [`ToCoordinator::Page`], page by page.
+    Pull {
+        /// The caller's number.
+        id: u64,
+        /// As in `Leaves`.
+        epoch: Epoch,
+        /// Which.
+        partition: Partition,
+        /// Begin after this stored key; an answer's `next`.
+        after: Option<Bytes>,
+        /// Bytes of objects in the answer, at most, unless a single one has more; a replica may set a lower limit.
+        bytes_max: u32,
+    },
+    /// What do you hold of these keys, whole? Answered by [`ToCoordinator::Page`].
+    Objects {
+        /// The caller's number.
+        id: u64,
+        /// As in `Leaves`.
+        epoch: Epoch,
+        /// Which.
+        partition: Partition,
+        /// The keys in their stored form, all of this partition. Those that do not fit into the answer are named as left over.
+        keys: Vec<Bytes>,
+    },
     /// Are you there? Answered at once by the connection, not by an actor.
     Ping(u64),
 }
@@ -137,7 +187,11 @@ impl ToReplica {
             ToReplica::Store { id, .. }
             | ToReplica::Fetch { id, .. }
             | ToReplica::Forward { id, .. }
-            | ToReplica::Examine { id, .. } => *id,
+            | ToReplica::Examine { id, .. }
+            | ToReplica::Leaves { id, .. }
+            | ToReplica::Clocks { id, .. }
+            | ToReplica::Pull { id, .. }
+            | ToReplica::Objects { id, .. } => *id,
             ToReplica::Ping(_) => 0,
         }
     }
@@ -151,7 +205,10 @@ impl ToCoordinator {
             | ToCoordinator::Fetched { id, .. }
             | ToCoordinator::Forwarded { id, .. }
             | ToCoordinator::Failed { id, .. }
-            | ToCoordinator::Examined { id, .. } => *id,
+            | ToCoordinator::Examined { id, .. }
+            | ToCoordinator::Leaves { id, .. }
+            | ToCoordinator::Clocks { id, .. }
+            | ToCoordinator::Page { id, .. } => *id,
             ToCoordinator::Pong(_) => 0,
         }
     }
@@ -191,6 +248,27 @@ pub enum ToCoordinator {
         id: u64,
         /// The object and the stores it is held for.
         result: Result<Examined, ReplicaError>,
+    },
+    /// What was asked by [`ToReplica::Leaves`].
+    Leaves {
+        /// The call's.
+        id: u64,
+        /// The leaves, or how far their making is.
+        result: Result<LeavesAnswer, ReplicaError>,
+    },
+    /// What was asked by [`ToReplica::Clocks`].
+    Clocks {
+        /// The call's.
+        id: u64,
+        /// A page of versions.
+        result: Result<ClocksPage, ReplicaError>,
+    },
+    /// What was asked by [`ToReplica::Pull`] or [`ToReplica::Objects`].
+    Page {
+        /// The call's.
+        id: u64,
+        /// A page of objects.
+        result: Result<ObjectsPage, ReplicaError>,
     },
     /// It could not be done, whatever it was.
     Failed {

@@ -175,7 +175,10 @@ impl Weigh for ToReplica {
                 ToReplica::Store { key, object, .. } => key.name.len() + object.len(),
                 ToReplica::Fetch { key, .. } | ToReplica::Examine { key, .. } => key.name.len(),
                 ToReplica::Forward { request, .. } => request.weight(),
-                ToReplica::Ping(_) => 0,
+                ToReplica::Clocks { leaves, after, .. } => 4 * leaves.len() + after.as_ref().map_or(0, Bytes::len),
+                ToReplica::Pull { after, .. } => after.as_ref().map_or(0, Bytes::len),
+                ToReplica::Objects { keys, .. } => keys.iter().map(|key| size_of::<Bytes>() + key.len()).sum(),
+                ToReplica::Leaves { .. } | ToReplica::Ping(_) => 0,
             }
     }
 }

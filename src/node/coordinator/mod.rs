@@ -218,7 +218,12 @@ impl Coordinator {
             ReplicaReply::Stored { id, result } => self.on_stored(turn, id, own, result, leased),
             ReplicaReply::Fetched { id, result } => self.on_fetched(turn, id, own, result, leased),
             ReplicaReply::Failed { id, error } => self.on_failed(turn, id, own, error),
-            ReplicaReply::Examined { .. } | ReplicaReply::Hints { .. } => {}
+            ReplicaReply::Examined { .. }
+            | ReplicaReply::Hints { .. }
+            | ReplicaReply::Leaves { .. }
+            | ReplicaReply::Clocks { .. }
+            | ReplicaReply::Page { .. }
+            | ReplicaReply::Dropped { .. } => {}
         }
     }
 
@@ -228,7 +233,11 @@ impl Coordinator {
             ToCoordinator::Fetched { id, leased, result } => self.on_fetched(turn, id, from, result, leased),
             ToCoordinator::Forwarded { id, result } => self.finish(id, result),
             ToCoordinator::Failed { id, error } => self.on_failed(turn, id, from, error),
-            ToCoordinator::Examined { .. } | ToCoordinator::Pong(_) => {}
+            ToCoordinator::Examined { .. }
+            | ToCoordinator::Leaves { .. }
+            | ToCoordinator::Clocks { .. }
+            | ToCoordinator::Page { .. }
+            | ToCoordinator::Pong(_) => {}
         }
     }
 

@@ -95,7 +95,7 @@ impl Replica {
     }
 
     /// Whether a hint is there, or on its way to the disk and not on its way off it.
-    fn has_hint(&self, stored_hint: &Bytes) -> Result<bool, ReplicaError> {
+    pub(super) fn has_hint(&self, stored_hint: &Bytes) -> Result<bool, ReplicaError> {
         match self.pending_hints.newest(stored_hint) {
             Some((_, in_flight)) => Ok(in_flight.is_some()),
             None => Ok(self.parts.engine.get(Space::Hints, stored_hint).map_err(unreadable)?.is_some()),
@@ -186,7 +186,7 @@ impl Replica {
     }
 
     /// Whether this store has a place among the owners that the key's bucket keeps.
-    fn owns(&self, place: &Place, key: &Key) -> bool {
+    pub(super) fn owns(&self, place: &Place, key: &Key) -> bool {
         let view = self.parts.ring.load();
         let n = view.buckets.get(&key.bucket).n.unwrap_or(view.ring.replication);
         view.ring.owns(self.parts.store, place.partition, n)

@@ -5,13 +5,14 @@ use std::sync::Arc;
 use actix::prelude::*;
 use bytes::Bytes;
 
-use crate::core::id::StoreId;
+use crate::core::id::{Epoch, Partition, StoreId};
 use crate::core::key::Key;
 use crate::core::request::Failure;
 use crate::core::version::Clock;
 use crate::core::version::mint::Write;
 use crate::node::disk::Ticket;
 use crate::node::env::Moment;
+use crate::wire::exchange::{ClocksPage, LeavesAnswer, ObjectsPage};
 use crate::wire::message::{Examined, Object, ReplicaError};
 
 /// Calls that came together, for one Replica. Answered in batches to the sink, in any order.
@@ -96,6 +97,64 @@ pub enum ReplicaCall {
         /// The version that it has.
         clock: Clock,
     },
+    /// Tell what is here of a partition, in leaves. Answered by `Leaves`, with the leaves or with how far their making is.
+    Leaves {
+        /// The asker's number.
+        id: u64,
+        /// The epoch since which the asker knows the partition's owners.
+        epoch: Epoch,
+        /// Which.
+        partition: Partition,
+    },
+    /// Tell the versions of the keys in some leaves, in key order. Answered by `Clocks`.
+    Clocks {
+        /// The asker's number.
+        id: u64,
+        /// As in `Leaves`.
+        epoch: Epoch,
+        /// Which.
+        partition: Partition,
+        /// The leaves' numbers, in order.
+        leaves: Vec<u32>,
+        /// Begin after this one.
+        after: Option<Bytes>,
+        /// How many at most.
+        limit: usize,
+    },
+    /// Read a partition's objects, in key order. Answered by `Page`.
+    Pull {
+        /// The asker's number.
+        id: u64,
+        /// As in `Leaves`.
+        epoch: Epoch,
+        /// Which.
+        partition: Partition,
+        /// Begin after this one.
+        after: Option<Bytes>,
+        /// Bytes at most, unless a single object has more.
+        bytes_max: usize,
+    },
+    /// Read these objects. Answered by `Page`.
+    Objects {
+        /// The asker's number.
+        id: u64,
+        /// As in `Leaves`.
+        epoch: Epoch,
+        /// Which.
+        partition: Partition,
+        /// In their stored form, all of this partition.
+        keys: Vec<Bytes>,
+    },
+    /// Hold this key no more, if this version is still the newest, nothing of the key is on its way to the disk, nobody waits for it
+    /// by a hint, and this store owns no place of it. Answered by `Dropped`.
+    Drop {
+        /// The asker's number.
+        id: u64,
+        /// Whose.
+        key: Key,
+        /// The version that the owners are known to hold or to cover.
+        clock: Clock,
+    },
 }
 
 impl ReplicaCall {
@@ -107,7 +166,12 @@ impl ReplicaCall {
             | ReplicaCall::Fetch { id, .. }
             | ReplicaCall::Examine { id, .. }
             | ReplicaCall::ScanHints { id, .. }
-            | ReplicaCall::HandedOff { id, .. } => *id,
+            | ReplicaCall::HandedOff { id, .. }
+            | ReplicaCall::Leaves { id, .. }
+            | ReplicaCall::Clocks { id, .. }
+            | ReplicaCall::Pull { id, .. }
+            | ReplicaCall::Objects { id, .. }
+            | ReplicaCall::Drop { id, .. } => *id,
         }
     }
 }
@@ -163,6 +227,34 @@ pub enum ReplicaReply {
         /// Where to go on; `None` at the end.
         next: Option<Bytes>,
     },
+    /// What is here of a partition.
+    Leaves {
+        /// The asker's number.
+        id: u64,
+        /// The leaves, or how far their making is.
+        result: Result<LeavesAnswer, ReplicaError>,
+    },
+    /// Versions of some keys of a partition.
+    Clocks {
+        /// The asker's number.
+        id: u64,
+        /// A page of them.
+        result: Result<ClocksPage, ReplicaError>,
+    },
+    /// Objects of a partition.
+    Page {
+        /// The asker's number.
+        id: u64,
+        /// A page of them.
+        result: Result<ObjectsPage, ReplicaError>,
+    },
+    /// Whether a key was dropped.
+    Dropped {
+        /// The asker's number.
+        id: u64,
+        /// The removal is durable, or there was nothing. If not, the key is held as before: look again at which version it has.
+        dropped: bool,
+    },
     /// It could not be done. Stands for any of the answers above.
     Failed {
         /// The asker's number.
@@ -187,6 +279,10 @@ impl ReplicaReply {
             | ReplicaReply::Fetched { id, .. }
             | ReplicaReply::Examined { id, .. }
             | ReplicaReply::Hints { id, .. }
+            | ReplicaReply::Leaves { id, .. }
+            | ReplicaReply::Clocks { id, .. }
+            | ReplicaReply::Page { id, .. }
+            | ReplicaReply::Dropped { id, .. }
             | ReplicaReply::Failed { id, .. } => *id,
         }
     }

@@ -9,6 +9,8 @@
 //!
 //! Its memory of a key may break (a failed write, a restart): then a new [`Life`] begins and no earlier mark is continued.
 
+mod exchange;
+mod exchange_walk;
 mod hints;
 pub mod messages;
 mod pending;
@@ -119,6 +121,15 @@ impl Replica {
                     self.scan_hints(&mut turn, id, target, after, limit)
                 }
                 ReplicaCall::HandedOff { key, target, clock, .. } => self.handed_off(&mut turn, key, target, clock),
+                ReplicaCall::Leaves { id, partition, .. } => self.leaves(&mut turn, id, partition),
+                ReplicaCall::Clocks { id, partition, leaves, after, limit, .. } => {
+                    self.clocks(&mut turn, id, partition, &leaves, after, limit)
+                }
+                ReplicaCall::Pull { id, partition, after, bytes_max, .. } => {
+                    self.pull(&mut turn, id, partition, after, bytes_max)
+                }
+                ReplicaCall::Objects { id, partition, keys, .. } => self.objects(&mut turn, id, partition, keys),
+                ReplicaCall::Drop { id, key, clock } => self.drop_key(&mut turn, id, key, clock),
             };
             if let Err(error) = outcome {
                 turn.now.push(ReplicaReply::failed(id, error));

@@ -5,6 +5,7 @@
 //! is on its way to the disk, so the whole is bounded by what is admitted.
 
 use std::collections::{BTreeMap, VecDeque};
+use std::ops::Bound;
 
 use bytes::Bytes;
 
@@ -36,6 +37,32 @@ impl Pending {
     /// The durable record of a key in flight.
     pub fn durable(&self, key: &[u8]) -> Option<&Stored> {
         self.entries.get(key).map(|entry| &entry.durable)
+    }
+
+    /// The durable records of the keys with `prefix` that are greater than `after` and, if there is a `last`, not greater than that,
+    /// given those that the engine shows: it shows writes that are not durable yet, and hides records whose removal is not.
+    pub fn durable_among(
+        &self,
+        shown: Vec<(Bytes, Bytes)>,
+        prefix: &[u8],
+        after: Option<&[u8]>,
+        last: Option<&[u8]>,
+    ) -> Vec<(Bytes, Bytes)> {
+        let start = after.filter(|after| *after >= prefix).map_or(Bound::Included(prefix), Bound::Excluded);
+        let within = |key: &Bytes| key.starts_with(prefix) && last.is_none_or(|last| *key <= last);
+        let mut in_flight =
+            self.entries.range::<[u8], _>((start, Bound::Unbounded)).take_while(|(key, _)| within(key)).peekable();
+        if in_flight.peek().is_none() {
+            return shown;
+        }
+        let mut records: BTreeMap<Bytes, Bytes> = shown.into_iter().collect();
+        for (key, entry) in in_flight {
+            match &entry.durable {
+                Some(record) => records.insert(key.clone(), record.clone()),
+                None => records.remove(key),
+            };
+        }
+        records.into_iter().collect()
     }
 
     /// A new write of `key`; `durable` is what the engine held if none is in flight yet.

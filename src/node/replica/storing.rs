@@ -163,7 +163,7 @@ impl Replica {
         self.parts.ring.load().buckets.get(&key.bucket).conflict
     }
 
-    fn check_gate(&self) -> Outcome {
+    pub(super) fn check_gate(&self) -> Outcome {
         if self.parts.disk.waiting_bytes() as u64 >= self.parts.limits.disk_queue_bytes_max {
             return Err(ReplicaError::Overloaded("limits.disk_queue_bytes_max".into()));
         }

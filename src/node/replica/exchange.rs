@@ -1,0 +1,179 @@
+//! What other stores, and this one, ask of a whole partition: see [`crate::wire::exchange`].
+//!
+//! Each call does a bounded piece of work and is answered at once, so that neither other partitions nor requests of applications
+//! wait for it: a page ends where its budget ends, and names the place to go on from.
+
+use std::collections::BTreeSet;
+
+use bytes::Bytes;
+
+use super::exchange_walk::{Budget, Visited, Walk};
+use super::messages::ReplicaReply;
+use super::storing::{decode, unreadable};
+use super::{Replica, Turn};
+use crate::core::hint;
+use crate::core::id::Partition;
+use crate::core::key::Key;
+use crate::core::merkle::{Leaves, UNREADABLE, leaf_count};
+use crate::core::version::{Clock, Object, Record};
+use crate::storage::Space;
+use crate::wire::exchange::{ClocksPage, LeavesAnswer, ObjectsPage};
+use crate::wire::message::{self, ReplicaError};
+
+type Outcome = Result<(), ReplicaError>;
+
+/// What one call reads at most: a millisecond's work, as long as the disk need not be waited for.
+const BUDGET: Budget = Budget { keys: 512, bytes: 1 << 20 };
+/// How many keys one call searches for at most.
+const SEARCHED_MAX: usize = 128;
+
+impl Replica {
+    /// Tells a partition's leaves.
+    pub(super) fn leaves(&mut self, turn: &mut Turn, id: u64, partition: Partition) -> Outcome {
+        self.check_partition(partition)?;
+        let mut leaves = Leaves::new(self.leaf_count());
+        let (mut keys, mut bytes) = (0, 0);
+        let all = Budget { keys: usize::MAX, bytes: usize::MAX };
+        let visit = |key: Bytes, record: Bytes| {
+            leaves.add(&key, version(&record));
+            (keys, bytes) = (keys + 1, bytes + (key.len() + record.len()) as u64);
+            Visited::GoOn
+        };
+        self.walk(partition).on(None, all, visit).map_err(unreadable)?;
+        turn.now.push(ReplicaReply::Leaves { id, result: Ok(LeavesAnswer::Whole { leaves, keys, bytes }) });
+        Ok(())
+    }
+
+    /// Tells the versions of the keys in some leaves.
+    pub(super) fn clocks(
+        &mut self,
+        turn: &mut Turn,
+        id: u64,
+        partition: Partition,
+        leaves: &[u32],
+        after: Option<Bytes>,
+        limit: usize,
+    ) -> Outcome {
+        self.check_partition(partition)?;
+        let (wanted, shape) = (BTreeSet::from_iter(leaves), Leaves::new(self.leaf_count()));
+        let mut clocks = vec![];
+        let visit = |key: Bytes, record: Bytes| {
+            if wanted.contains(&shape.leaf_of(&key)) {
+                clocks.push((key, Some(version(&record)).filter(|clock| *clock != UNREADABLE)));
+            }
+            if clocks.len() < limit { Visited::GoOn } else { Visited::Enough }
+        };
+        let next = self.walk(partition).on(after, BUDGET, visit).map_err(unreadable)?;
+        turn.now.push(ReplicaReply::Clocks { id, result: Ok(ClocksPage { clocks, next }) });
+        Ok(())
+    }
+
+    /// Reads a partition's objects.
+    pub(super) fn pull(
+        &mut self,
+        turn: &mut Turn,
+        id: u64,
+        partition: Partition,
+        after: Option<Bytes>,
+        bytes_max: usize,
+    ) -> Outcome {
+        self.check_partition(partition)?;
+        let mut page = ObjectsPage::default();
+        let budget = Budget { bytes: bytes_max.min(BUDGET.bytes), ..BUDGET };
+        let visit = |stored: Bytes, record: Bytes| {
+            put(&mut page, stored, &record);
+            Visited::GoOn
+        };
+        page.next = self.walk(partition).on(after, budget, visit).map_err(unreadable)?;
+        turn.now.push(ReplicaReply::Page { id, result: Ok(page) });
+        Ok(())
+    }
+
+    /// Reads some objects of a partition.
+    pub(super) fn objects(&mut self, turn: &mut Turn, id: u64, partition: Partition, keys: Vec<Bytes>) -> Outcome {
+        self.check_partition(partition)?;
+        let (mut page, mut bytes) = (ObjectsPage::default(), 0);
+        let mut keys = keys.into_iter();
+        for (read, stored) in keys.by_ref().enumerate() {
+            if !stored.starts_with(&partition.0.to_be_bytes()) {
+                return Err(ReplicaError::Malformed(format!("a key that is not of partition {partition}")));
+            }
+            let record = match self.pending.durable(&stored) {
+                Some(durable) => durable.clone(),
+                // Not through `recent`: what is exchanged is not what applications are busy with.
+                None => self.parts.engine.get(Space::Objects, &stored).map_err(unreadable)?,
+            };
+            let Some(record) = record else { continue };
+            bytes += stored.len() + record.len();
+            if read > 0 && (read >= SEARCHED_MAX || bytes > BUDGET.bytes) {
+                page.left_over.push(stored);
+                break;
+            }
+            put(&mut page, stored, &record);
+        }
+        page.left_over.extend(keys);
+        turn.now.push(ReplicaReply::Page { id, result: Ok(page) });
+        Ok(())
+    }
+
+    /// Drops a key that the owners are known to hold.
+    pub(super) fn drop_key(&mut self, turn: &mut Turn, id: u64, key: Key, clock: Clock) -> Outcome {
+        self.check_gate()?;
+        let place = self.place(&key);
+        let (newest, in_flight) = self.newest(&place.stored)?;
+        let is_it = in_flight.is_none() && decode(&newest)?.object.clock() == clock;
+        if newest.is_none() && in_flight.is_none() {
+            turn.now.push(ReplicaReply::Dropped { id, dropped: true });
+        } else if !is_it || self.is_waited_for(&place.stored)? || self.owns(&place, &key) {
+            turn.now.push(ReplicaReply::Dropped { id, dropped: false });
+        } else {
+            self.write(turn, place, None, newest, None)?;
+            turn.later.push((turn.ticket, ReplicaReply::Dropped { id, dropped: true }));
+        }
+        Ok(())
+    }
+
+    /// Whether a hint is kept for this key. Its target need not be a member any more.
+    fn is_waited_for(&self, stored: &Bytes) -> Result<bool, ReplicaError> {
+        for (target, _) in self.parts.hints.targets() {
+            if self.has_hint(&hint::stored(target, stored))? {
+                return Ok(true);
+            }
+        }
+        Ok(false)
+    }
+
+    fn walk(&self, partition: Partition) -> Walk<'_> {
+        Walk { engine: &*self.parts.engine, pending: &self.pending, partition }
+    }
+
+    fn leaf_count(&self) -> usize {
+        leaf_count(self.parts.ring.load().ring.partitions())
+    }
+
+    /// Refuses a partition that there is not, or of which another arbiter's Replica keeps what is in flight.
+    fn check_partition(&self, partition: Partition) -> Outcome {
+        let partitions = self.parts.ring.load().ring.partitions();
+        if partition.0 as u32 >= partitions {
+            return Err(ReplicaError::Malformed(format!("partition {partition} of {partitions}")));
+        }
+        if partition.0 as usize % self.parts.env.arbiters() != self.arbiter {
+            return Err(ReplicaError::Malformed(format!("partition {partition} is pinned to another arbiter")));
+        }
+        Ok(())
+    }
+}
+
+/// The version of a record.
+fn version(record: &Bytes) -> Clock {
+    Record::decode(record).map_or(UNREADABLE, |record| record.object.clock())
+}
+
+/// Adds a record's object to a page, if it can be read.
+fn put(page: &mut ObjectsPage, stored: Bytes, record: &Bytes) {
+    let object = Record::split(record).and_then(|(_, object)| Object::decode(&object).map(|_| object));
+    match (Key::from_stored(&stored), object) {
+        (Some((_, key)), Ok(object)) => page.objects.push((key, message::Object(object))),
+        _ => page.unreadable.push(stored),
+    }
+}

@@ -1,0 +1,62 @@
+//! The exchange: how two stores find what they hold differently of a partition, and get it.
+//!
+//! 1. Both are asked for their [leaves](crate::core::merkle). Equal leaves: nothing is to be done. A store makes them by reading the
+//!    partition once, a little at a time, and keeps them from then on: until they are there it answers how far it is.
+//! 2. Both are asked for the versions of the keys in the leaves that differ, page by page.
+//! 3. The objects of the keys that differ are asked for by key, and sent on as ordinary
+//!    [`Store`](super::message::ToReplica::Store) calls.
+//!
+//! A store that is to get everything pulls all objects in key order first, and then does the same.
+//!
+//! Keys travel in their [stored form](crate::core::key::Key::stored), in whose order a partition is read: that of the last key
+//! looked at is the cursor of a page, and names a place that stays valid whatever is written meanwhile. All that is told is
+//! durable. A page is no snapshot: what is written behind its cursor is not in it.
+
+use bytes::Bytes;
+use serde::{Deserialize, Serialize};
+
+use super::message::Object;
+use crate::core::key::Key;
+use crate::core::merkle::Leaves;
+use crate::core::version::Clock;
+
+/// What a store holds of a partition, in leaves.
+#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
+pub enum LeavesAnswer {
+    /// All that was durable at one moment.
+    Whole {
+        /// The leaves of that moment.
+        leaves: Leaves,
+        /// How many keys there are.
+        keys: u64,
+        /// Bytes of the keys and their records.
+        bytes: u64,
+    },
+    /// They are being made. Ask again in a while.
+    Building {
+        /// How many keys are in them already; zero also while others are made first.
+        done_keys: u64,
+    },
+}
+
+/// Versions of some keys, in key order.
+#[derive(Clone, PartialEq, Eq, Debug, Default, Serialize, Deserialize)]
+pub struct ClocksPage {
+    /// The stored key and the version; `None` for a record that cannot be read.
+    pub clocks: Vec<(Bytes, Option<Clock>)>,
+    /// Where to go on; `None` at the end. A page may be empty and yet have one.
+    pub next: Option<Bytes>,
+}
+
+/// Objects of some keys, in key order if a partition was pulled, else in the order asked for.
+#[derive(Clone, PartialEq, Eq, Debug, Default, Serialize, Deserialize)]
+pub struct ObjectsPage {
+    /// Each key with its object, encoded. Of a key that was asked for and is not there, there is none.
+    pub objects: Vec<(Key, Object)>,
+    /// The stored keys of records that cannot be read.
+    pub unreadable: Vec<Bytes>,
+    /// The stored keys that were asked for and did not fit.
+    pub left_over: Vec<Bytes>,
+    /// Where to go on pulling; `None` at the end, and if keys were asked for. A page may be empty and yet have one.
+    pub next: Option<Bytes>,
+}
