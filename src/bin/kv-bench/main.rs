@@ -11,6 +11,7 @@ mod cluster;
 mod driver;
 mod floor;
 mod measure;
+mod plan;
 mod report;
 mod run;
 
@@ -23,7 +24,8 @@ Examples:
   kv-bench cluster --dir .                    the standard set on three nodes of its own, data on this disk
   kv-bench run --in-flight 16 --w 3           against the cluster of `make cluster`; leaves its keys there
   kv-bench run --read-percent 90 --floor      a mix, as a share of what this machine could do
-  kv-bench floor                              only what this machine could do";
+  kv-bench floor                              only what this machine could do
+  kv-bench plan --nodes 100 --zones 3         who owns what: time, memory, balance and moves";
 
 /// Measures a KV cluster, and this machine as the limit to measure it against.
 #[derive(Parser)]
@@ -41,6 +43,8 @@ enum Command {
     Run(run::Run),
     /// Starts three nodes on this machine, runs the standard set on them, and stops them.
     Cluster(cluster::Cluster),
+    /// Works out who owns what in a large cluster, then after a join, a loss and more. Needs no cluster.
+    Plan(plan::Plan),
     /// One process of the floor; started by the others.
     #[command(hide = true)]
     FloorNode(floor::node::FloorNode),
@@ -77,6 +81,7 @@ async fn main() -> ExitCode {
         Command::Floor(floor) => floor.execute().await,
         Command::Run(run) => run.execute().await,
         Command::Cluster(cluster) => cluster.execute().await,
+        Command::Plan(plan) => plan.execute(),
         Command::FloorNode(node) => node.execute().await,
     };
     match done {

@@ -1,5 +1,7 @@
 //! Who owns what after a change: the assignment that moves the fewest replicas.
 
+pub mod explain;
+mod fewest;
 mod network;
 mod places;
 mod settle;
@@ -10,6 +12,9 @@ use super::super::id::{Partition, StoreId};
 use super::placement::place;
 use super::share::fair;
 use super::{Member, PARTITIONS_MAX, RingError};
+pub use explain::{Explanation, explain};
+pub use fewest::{Because, Fewest};
+
 use network::Network;
 use places::seat;
 use settle::settle;

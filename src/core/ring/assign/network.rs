@@ -164,6 +164,12 @@ impl Network {
         self.partitions.into_iter().map(|p| p.owners.into_iter().map(member).collect()).collect()
     }
 
+    /// How many replicas are where they were not before.
+    pub fn moved(&self) -> u64 {
+        let moved = |p: &Partition| p.owners.iter().filter(|n| !p.before.contains(n)).count() as u64;
+        self.partitions.iter().map(moved).sum()
+    }
+
     /// How many vertices there are.
     pub fn vertices(&self) -> usize {
         self.excess.len()

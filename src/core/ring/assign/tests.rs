@@ -173,6 +173,10 @@ proptest! {
         let after = assign(1 << bits, replication, &members, Some(&before)).unwrap();
         check(&after, replication, &members)?;
         prop_assert_eq!(&assign(1 << bits, replication, &members, Some(&after)).unwrap(), &after, "nothing moves twice");
+        let explained = explain(replication, &members, Some(&before), &after).unwrap();
+        prop_assert_eq!(explained.moved, moves(&before, &after) as u64);
+        prop_assert_eq!(explained.fewest.replicas, explained.moved, "{:?}", explained.fewest.because);
+        prop_assert!(explained.unfairness < 1.0);
     }
 
     #[test]
@@ -221,4 +225,88 @@ proptest! {
         shuffled.sort_by_key(|m| xxhash_rust::xxh3::xxh3_64_with_seed(&m.store.0.to_be_bytes(), shuffled_by));
         prop_assert_eq!(assign(32, 3, &members, Some(&before)), assign(32, 3, &shuffled, Some(&before)));
     }
+}
+
+fn even(nodes: usize, zones: u8) -> Vec<Member> {
+    members(&(0..nodes).map(|i| (i as u8 % zones, 1)).collect::<Vec<_>>())
+}
+
+fn stores(ids: &[u128]) -> Vec<StoreId> {
+    ids.iter().copied().map(StoreId).collect()
+}
+
+#[test]
+fn a_newcomer_takes_its_share_and_nothing_else_moves() {
+    let mut members = even(6, 1);
+    let before = assign(256, 3, &members, None).unwrap();
+    members.push(member(7, "z0", 1));
+    let after = assign(256, 3, &members, Some(&before)).unwrap();
+    assert_eq!(moves(&before, &after), 256 * 3 / 7, "rounded down: a replica is left over that nobody needs to move");
+    assert!(before.iter().flatten().all(|s| s.0 != 7));
+}
+
+#[test]
+fn a_leaver_s_replicas_move_and_no_others() {
+    let mut members = even(6, 3);
+    let before = assign(256, 3, &members, None).unwrap();
+    let gone = members.remove(2).store;
+    let after = assign(256, 3, &members, Some(&before)).unwrap();
+    assert_eq!(moves(&before, &after), before.iter().flatten().filter(|s| **s == gone).count());
+}
+
+/// The third of three zones: every partition must give one replica to it, and the others must not move for that.
+#[test]
+fn a_new_zone_gets_one_replica_of_every_partition() {
+    let mut members = even(6, 2);
+    let before = assign(64, 3, &members, None).unwrap();
+    members.push(member(7, "z2", 1));
+    let after = assign(64, 3, &members, Some(&before)).unwrap();
+    assert!(after.iter().all(|owners| owners.contains(&StoreId(7))));
+    assert_eq!(moves(&before, &after), 64);
+}
+
+/// Two newcomers own 140 of 1,024 partitions each. If each took any, they would meet in 13 or fewer.
+#[test]
+fn newcomers_do_not_take_the_same_partitions() {
+    let mut members = even(20, 20);
+    let before = assign(1024, 3, &members, None).unwrap();
+    let meet = |owners: &Owners| owners.iter().filter(|o| o.contains(&StoreId(21)) && o.contains(&StoreId(22))).count();
+    members.push(member(21, "z20", 1));
+    let one_by_one = assign(1024, 3, &members, Some(&before)).unwrap();
+    members.push(member(22, "z21", 1));
+    let one_by_one = assign(1024, 3, &members, Some(&one_by_one)).unwrap();
+    let together = assign(1024, 3, &members, Some(&before)).unwrap();
+    assert!(meet(&one_by_one) <= 26 && meet(&together) <= 26, "{} {}", meet(&one_by_one), meet(&together));
+}
+
+#[test]
+fn a_newcomer_takes_the_place_of_one_that_left() {
+    let after = assign(1, 3, &even(3, 1), Some(&[stores(&[1, 9, 2])])).unwrap();
+    assert_eq!(after, [stores(&[1, 3, 2])]);
+    let more_places = assign(1, 3, &even(3, 1), Some(&[stores(&[2])])).unwrap();
+    assert_eq!(more_places[0][0], StoreId(2));
+    let fewer_places = assign(1, 2, &even(3, 1), Some(&[stores(&[9, 3, 2])])).unwrap();
+    assert_eq!(fewer_places, [stores(&[3, 2])]);
+}
+
+/// Stores 1 and 3 are in one zone, 2 and 4 in the other. Places 0 and 1 are a bucket with n = 2.
+#[test]
+fn newcomers_spread_the_first_places_over_the_zones() {
+    let after = assign(1, 4, &even(4, 2), Some(&[stores(&[9, 2, 8, 7])])).unwrap();
+    assert_eq!(after[0][1], StoreId(2));
+    assert!([StoreId(1), StoreId(3)].contains(&after[0][0]), "{after:?}");
+}
+
+#[test]
+fn what_cannot_be_assigned_is_refused() {
+    let members = even(3, 1);
+    let ring = |error| Err(AssignError::Ring(error));
+    assert_eq!(assign(12, 3, &members, None), ring(RingError::Partitions(12)));
+    assert_eq!(assign(8, 0, &members, None), ring(RingError::Replication));
+    assert_eq!(assign(8, 3, &[], None), ring(RingError::NoMembers));
+    let twice = [&members[..], &members[..1]].concat();
+    assert_eq!(assign(8, 3, &twice, None), ring(RingError::DuplicateStore(StoreId(1))));
+    let other = vec![Vec::new(); 4];
+    let refused = AssignError::PreviousPartitions { previous: 4, partitions: 8 };
+    assert_eq!(assign(8, 3, &members, Some(&other)), Err(refused));
 }
