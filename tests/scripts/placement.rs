@@ -7,6 +7,9 @@
 //!   several
 //! - `loads`: how many partitions each node owns
 //! - `moved`: what the last `node` or `remove` moved
+//! - `plan`: what a ring change makes of the owners that stand since the last `plan`: the partitions whose owners move, and how
+//!   few would do. The first one founds
+//! - `shares`: what each node and each zone should own and owns by the last `plan`
 //! - `preference P [n=replication]`: primaries and fallbacks of a partition
 //! - `locate KEY`: its partition and owners
 
@@ -15,6 +18,7 @@ use std::fmt::Write;
 
 use kv::core::id::{Epoch, NodeId, Partition, StoreId};
 use kv::core::key::Key;
+use kv::core::ring::assign::{Forced, assign, explain};
 use kv::core::ring::{Member, Ring, RingError};
 
 use crate::{Command, Interpreter};
@@ -26,11 +30,22 @@ pub struct Placement {
     members: BTreeMap<u32, Member>,
     /// Before the last change of members.
     previous: BTreeMap<u32, Member>,
+    /// What the last `plan` planned, by place for each partition.
+    planned: Option<Vec<Vec<StoreId>>>,
+    /// Every member there ever was.
+    known: BTreeMap<StoreId, Member>,
 }
 
 impl Default for Placement {
     fn default() -> Self {
-        Placement { partitions: 8, replication: 3, members: BTreeMap::new(), previous: BTreeMap::new() }
+        Placement {
+            partitions: 8,
+            replication: 3,
+            members: BTreeMap::new(),
+            previous: BTreeMap::new(),
+            planned: None,
+            known: BTreeMap::new(),
+        }
     }
 }
 
@@ -51,6 +66,8 @@ impl Interpreter for Placement {
             "owners" => self.owners(),
             "loads" => self.loads(),
             "moved" => self.moved(),
+            "plan" => self.plan(),
+            "shares" => self.shares(),
             "preference" => self.preference(command),
             "locate" => {
                 let key = Key::bare(command.argument::<String>(0)?);
@@ -79,6 +96,7 @@ impl Placement {
             zone: command.option("zone", "z".to_string())?,
             weight: command.option("weight", 1)?,
         };
+        self.known.insert(member.store, member.clone());
         self.members.insert(node.0, member);
         Ok(String::new())
     }
@@ -93,9 +111,12 @@ impl Placement {
     }
 
     fn places(&self, ring: &Ring, partition: Partition) -> String {
+        ring.owners(partition).map(|m| self.name(m)).collect::<Vec<_>>().join(" ")
+    }
+
+    fn name(&self, member: &Member) -> String {
         let one_zone = self.members.values().all(|m| m.zone == "z");
-        let name = |m: &Member| if one_zone { m.node.to_string() } else { format!("{}/{}", m.node, m.zone) };
-        ring.owners(partition).map(name).collect::<Vec<_>>().join(" ")
+        if one_zone { member.node.to_string() } else { format!("{}/{}", member.node, member.zone) }
     }
 
     fn owners(&self) -> Result<String, String> {
@@ -139,6 +160,56 @@ impl Placement {
             }
         }
         let _ = writeln!(table, "{moved} of {} replicas moved", self.partitions * u32::from(self.replication));
+        Ok(table)
+    }
+
+    fn plan(&mut self) -> Result<String, String> {
+        let members: Vec<Member> = self.members.values().cloned().collect();
+        let before = self.planned.take();
+        let after =
+            assign(self.partitions, self.replication, &members, before.as_deref()).map_err(|e| e.to_string())?;
+        let explained = explain(self.replication, &members, before.as_deref(), &after).map_err(|e| e.to_string())?;
+        let places = |owners: &[StoreId]| {
+            let names: Vec<String> = owners.iter().map(|store| self.name(&self.known[store])).collect();
+            names.join(" ")
+        };
+        let mut table = String::new();
+        for (p, owners) in after.iter().enumerate() {
+            match before.as_ref().map(|before| &before[p]) {
+                Some(before) if before == owners => {}
+                Some(before) => {
+                    let _ = writeln!(table, "{p}: {} -> {}", places(before), places(owners));
+                }
+                None => {
+                    let _ = writeln!(table, "{p}: {}", places(owners));
+                }
+            }
+        }
+        let of = after.iter().map(Vec::len).sum::<usize>();
+        let fewest = explained.fewest;
+        let _ = writeln!(table, "{} of {of} replicas move; the fewest are {}", explained.moved, fewest.replicas);
+        if fewest.replicas > 0 {
+            let _ = writeln!(table, "{}", fewest.because);
+        }
+        self.planned = Some(after);
+        Ok(table)
+    }
+
+    fn shares(&self) -> Result<String, String> {
+        let members: Vec<Member> = self.members.values().cloned().collect();
+        let planned = self.planned.as_deref().ok_or("nothing is planned")?;
+        let explained = explain(self.replication, &members, Some(planned), planned).map_err(|e| e.to_string())?;
+        let mut nodes: Vec<_> = explained.nodes.iter().filter(|n| n.node.is_some()).collect();
+        nodes.sort_by_key(|n| n.node);
+        let mut table = String::new();
+        for node in nodes {
+            let name = self.name(&self.known[&node.store]);
+            let _ = writeln!(table, "node {name}: {} of a fair {:.2}", node.load.after, node.fair);
+        }
+        for zone in explained.zones.iter().filter(|_| explained.zones.len() > 1) {
+            let forced = if zone.forced == Forced::No { String::new() } else { format!(", {}", zone.forced) };
+            let _ = writeln!(table, "zone {}: {} of a fair {:.2}{forced}", zone.zone, zone.load.after, zone.fair);
+        }
         Ok(table)
     }
 

@@ -1,6 +1,28 @@
 //! Who owns what after a change: the assignment that moves the fewest replicas.
+//!
+//! A plan is a function of the members and of the owners that there are. It is solved as a minimum-cost flow (the model is
+//! Garage's layout): a network of partitions, zones and nodes in which every replica starts where it was (`network`), and
+//! where what does not fit any more finds its place along the cheapest paths (`settle`). Then the owners of each partition
+//! are given their places (`places`). From nothing, where there is nothing to keep, [`placement`](super::placement)
+//! chooses the owners instead. [`explain`] tells an operator what came out and why.
+//!
+//! Promised, for every input:
+//! - The owners of a partition are distinct, as many as wanted or as there are members with a weight; they lie in distinct
+//!   zones if there are zones enough; otherwise every zone has as many of them as any other, give or take one, unless it has
+//!   no more members.
+//! - Every member owns its fair share, rounded down or up. Fair is what `share` divides: in proportion to weight, as far as
+//!   the zone rule and "no store twice" allow. Weight 0 owns nothing.
+//! - No assignment that keeps these two moves fewer replicas. If the previous one keeps them nothing moves. Which shares
+//!   are rounded up is decided by this, so a zone as a whole may be from its fair share by as much as all its members are.
+//! - Survivors keep their places, newcomers take those of the ones that left. If there are fewer places than before, survivors
+//!   move up in their order.
+//! - The same input gives the same result on every machine, in whatever order the members are named.
+//!
+//! Not promised: that the first places are spread over zones when there are fewer zones than replicas (newcomers see to it,
+//! but survivors do not change place for it); that each place by itself is even; and that going back takes the same
+//! way: a member that leaves and returns gets as many replicas, but not the same.
 
-pub mod explain;
+mod explain;
 mod fewest;
 mod network;
 mod places;
@@ -12,7 +34,7 @@ use super::super::id::{Partition, StoreId};
 use super::placement::place;
 use super::share::fair;
 use super::{Member, PARTITIONS_MAX, RingError};
-pub use explain::{Explanation, explain};
+pub use explain::{Explanation, Forced, Load, NodeShare, ZoneShare, explain};
 pub use fewest::{Because, Fewest};
 
 use network::Network;
@@ -35,10 +57,13 @@ pub enum AssignError {
     },
 }
 
-/// For each partition its owners, in the order of their places.
+/// For each of `partitions` (a power of two) its owners, in the order of their places: `replication` of them, or all members
+/// with a weight if there are fewer.
 ///
-/// `previous` is such a list as well; it may name stores that are no members any more, or have weight 0, and may have
-/// fewer or more places than are wanted now. Without it the assignment is made from nothing.
+/// `previous` is such a list as well. It may name stores that are no members any more, or have weight 0, and may have fewer
+/// or more places than are wanted now. Without it the assignment is made from nothing.
+///
+/// A thousand nodes with 16,384 partitions take a second or so (`make bench-plan`).
 pub fn assign(
     partitions: u32,
     replication: u8,
