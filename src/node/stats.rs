@@ -1,7 +1,7 @@
 //! What a node counts.
 
 use std::sync::Mutex;
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::{AtomicI64, AtomicU64, Ordering};
 use std::time::Duration;
 
 use hdrhistogram::Histogram;
@@ -80,6 +80,14 @@ named! {
 }
 
 named! {
+    /// A number that rises and falls.
+    Gauge {
+        /// Bytes of Merkle leaves in memory; see [`crate::core::merkle::leaf_count`] for the bound.
+        MerkleBytes => "merkle_bytes",
+    }
+}
+
+named! {
     /// A duration that is measured.
     Latency {
         /// A read, from its arrival to its answer.
@@ -94,10 +102,11 @@ named! {
 /// Longest latency told apart, in microseconds.
 const LATENCY_US_MAX: u64 = 600_000_000;
 
-/// One node's counters and latencies. Shared by all its arbiters.
+/// One node's counters, gauges and latencies. Shared by all its arbiters.
 #[derive(Debug)]
 pub struct Stats {
     counters: Vec<AtomicU64>,
+    gauges: Vec<AtomicI64>,
     latencies: Vec<Mutex<Histogram<u64>>>,
 }
 
@@ -106,6 +115,7 @@ impl Default for Stats {
         let histogram = || Histogram::new_with_bounds(1, LATENCY_US_MAX, 2).expect("fixed bounds are valid");
         Stats {
             counters: Counter::ALL.iter().map(|_| AtomicU64::new(0)).collect(),
+            gauges: Gauge::ALL.iter().map(|_| AtomicI64::new(0)).collect(),
             latencies: Latency::ALL.iter().map(|_| Mutex::new(histogram())).collect(),
         }
     }
@@ -122,6 +132,11 @@ impl Stats {
         self.counters[counter as usize].fetch_add(by, Ordering::Relaxed);
     }
 
+    /// A gauge has risen by so much, or fallen.
+    pub fn shift(&self, gauge: Gauge, by: i64) {
+        self.gauges[gauge as usize].fetch_add(by, Ordering::Relaxed);
+    }
+
     /// One more measurement.
     pub fn measure(&self, latency: Latency, took: Duration) {
         let mut histogram = self.latencies[latency as usize].lock().expect("no panic while a histogram is locked");
@@ -132,6 +147,12 @@ impl Stats {
     pub fn counters(&self) -> Vec<(String, u64)> {
         let value = |c: &Counter| (c.name().to_string(), self.counters[*c as usize].load(Ordering::Relaxed));
         Counter::ALL.iter().map(value).collect()
+    }
+
+    /// All gauges, in a fixed order.
+    pub fn gauges(&self) -> Vec<(String, u64)> {
+        let value = |g: &Gauge| self.gauges[*g as usize].load(Ordering::Relaxed).max(0) as u64;
+        Gauge::ALL.iter().map(|gauge| (gauge.name().to_string(), value(gauge))).collect()
     }
 
     /// All latencies, in a fixed order.

@@ -234,6 +234,7 @@ impl InspectorParts {
         let mut counters = self.stats.counters();
         counters.push(("calls_in_flight".into(), self.admission.taken() as u64));
         counters.push(("hints".into(), hints));
+        counters.extend(self.stats.gauges());
         counters.push(("disk_bytes".into(), self.engine.disk_bytes()));
         StatsReport { node: Some(self.config.node.id), counters, latencies: self.stats.latencies() }
     }

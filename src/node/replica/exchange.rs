@@ -9,41 +9,25 @@ use bytes::Bytes;
 
 use super::exchange_walk::{Budget, Visited, Walk};
 use super::messages::ReplicaReply;
-use super::storing::{decode, unreadable};
+use super::storing::unreadable;
+use super::tree::version;
 use super::{Replica, Turn};
-use crate::core::hint;
 use crate::core::id::Partition;
 use crate::core::key::Key;
 use crate::core::merkle::{Leaves, UNREADABLE, leaf_count};
-use crate::core::version::{Clock, Object, Record};
+use crate::core::version::{Object, Record};
 use crate::storage::Space;
-use crate::wire::exchange::{ClocksPage, LeavesAnswer, ObjectsPage};
+use crate::wire::exchange::{ClocksPage, ObjectsPage};
 use crate::wire::message::{self, ReplicaError};
 
 type Outcome = Result<(), ReplicaError>;
 
 /// What one call reads at most: a millisecond's work, as long as the disk need not be waited for.
-const BUDGET: Budget = Budget { keys: 512, bytes: 1 << 20 };
+pub(super) const BUDGET: Budget = Budget { keys: 512, bytes: 1 << 20 };
 /// How many keys one call searches for at most.
 const SEARCHED_MAX: usize = 128;
 
 impl Replica {
-    /// Tells a partition's leaves.
-    pub(super) fn leaves(&mut self, turn: &mut Turn, id: u64, partition: Partition) -> Outcome {
-        self.check_partition(partition)?;
-        let mut leaves = Leaves::new(self.leaf_count());
-        let (mut keys, mut bytes) = (0, 0);
-        let all = Budget { keys: usize::MAX, bytes: usize::MAX };
-        let visit = |key: Bytes, record: Bytes| {
-            leaves.add(&key, version(&record));
-            (keys, bytes) = (keys + 1, bytes + (key.len() + record.len()) as u64);
-            Visited::GoOn
-        };
-        self.walk(partition).on(None, all, visit).map_err(unreadable)?;
-        turn.now.push(ReplicaReply::Leaves { id, result: Ok(LeavesAnswer::Whole { leaves, keys, bytes }) });
-        Ok(())
-    }
-
     /// Tells the versions of the keys in some leaves.
     pub(super) fn clocks(
         &mut self,
@@ -94,65 +78,43 @@ impl Replica {
         self.check_partition(partition)?;
         let (mut page, mut bytes) = (ObjectsPage::default(), 0);
         let mut keys = keys.into_iter();
-        for (read, stored) in keys.by_ref().enumerate() {
+        for stored in keys.by_ref().take(SEARCHED_MAX) {
             if !stored.starts_with(&partition.0.to_be_bytes()) {
                 return Err(ReplicaError::Malformed(format!("a key that is not of partition {partition}")));
             }
             let record = match self.pending.durable(&stored) {
-                Some(durable) => durable.clone(),
+                Some(durable) => Ok(durable.clone()),
                 // Not through `recent`: what is exchanged is not what applications are busy with.
-                None => self.parts.engine.get(Space::Objects, &stored).map_err(unreadable)?,
+                None => self.parts.engine.get(Space::Objects, &stored).map_err(unreadable),
             };
-            let Some(record) = record else { continue };
-            bytes += stored.len() + record.len();
-            if read > 0 && (read >= SEARCHED_MAX || bytes > BUDGET.bytes) {
-                page.left_over.push(stored);
-                break;
+            match record {
+                Ok(Some(record)) if bytes > 0 && bytes + record.len() > BUDGET.bytes => {
+                    page.left_over.push(stored);
+                    break;
+                }
+                Ok(Some(record)) => {
+                    bytes += record.len();
+                    put(&mut page, stored, &record);
+                }
+                Ok(None) => {}
+                Err(_) => page.unreadable.push(stored),
             }
-            put(&mut page, stored, &record);
         }
         page.left_over.extend(keys);
         turn.now.push(ReplicaReply::Page { id, result: Ok(page) });
         Ok(())
     }
 
-    /// Drops a key that the owners are known to hold.
-    pub(super) fn drop_key(&mut self, turn: &mut Turn, id: u64, key: Key, clock: Clock) -> Outcome {
-        self.check_gate()?;
-        let place = self.place(&key);
-        let (newest, in_flight) = self.newest(&place.stored)?;
-        let is_it = in_flight.is_none() && decode(&newest)?.object.clock() == clock;
-        if newest.is_none() && in_flight.is_none() {
-            turn.now.push(ReplicaReply::Dropped { id, dropped: true });
-        } else if !is_it || self.is_waited_for(&place.stored)? || self.owns(&place, &key) {
-            turn.now.push(ReplicaReply::Dropped { id, dropped: false });
-        } else {
-            self.write(turn, place, None, newest, None)?;
-            turn.later.push((turn.ticket, ReplicaReply::Dropped { id, dropped: true }));
-        }
-        Ok(())
-    }
-
-    /// Whether a hint is kept for this key. Its target need not be a member any more.
-    fn is_waited_for(&self, stored: &Bytes) -> Result<bool, ReplicaError> {
-        for (target, _) in self.parts.hints.targets() {
-            if self.has_hint(&hint::stored(target, stored))? {
-                return Ok(true);
-            }
-        }
-        Ok(false)
-    }
-
     fn walk(&self, partition: Partition) -> Walk<'_> {
         Walk { engine: &*self.parts.engine, pending: &self.pending, partition }
     }
 
-    fn leaf_count(&self) -> usize {
+    pub(super) fn leaf_count(&self) -> usize {
         leaf_count(self.parts.ring.load().ring.partitions())
     }
 
     /// Refuses a partition that there is not, or of which another arbiter's Replica keeps what is in flight.
-    fn check_partition(&self, partition: Partition) -> Outcome {
+    pub(super) fn check_partition(&self, partition: Partition) -> Outcome {
         let partitions = self.parts.ring.load().ring.partitions();
         if partition.0 as u32 >= partitions {
             return Err(ReplicaError::Malformed(format!("partition {partition} of {partitions}")));
@@ -162,11 +124,6 @@ impl Replica {
         }
         Ok(())
     }
-}
-
-/// The version of a record.
-fn version(record: &Bytes) -> Clock {
-    Record::decode(record).map_or(UNREADABLE, |record| record.object.clock())
 }
 
 /// Adds a record's object to a page, if it can be read.

@@ -7,15 +7,20 @@
 //!
 //! Every reply says whether the store holds a [`Lease`] at that moment, after everything that it speaks of was read or made durable.
 //!
+//! Of partitions that other stores compare with their own it keeps [Merkle leaves](tree), and tells what they hold (`exchange`).
+//!
 //! Its memory of a key may break (a failed write, a restart): then a new [`Life`] begins and no earlier mark is continued.
 
 mod exchange;
+mod exchange_drop;
 mod exchange_walk;
 mod hints;
 pub mod messages;
 mod pending;
 mod recent;
 mod storing;
+mod tree;
+mod tree_making;
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -27,6 +32,7 @@ use rand::rngs::StdRng;
 use self::messages::{Flushed, Halt, ReplicaBatch, ReplicaCall, ReplicaReply, ReplicaSink, Unwritten};
 use self::pending::Pending;
 use self::recent::Recent;
+use self::tree::Trees;
 use super::disk::{Disk, Gate, Ticket};
 use super::env::{Env, Purpose};
 use super::lease::Lease;
@@ -80,6 +86,9 @@ pub struct Replica {
     pending: Pending,
     pending_hints: Pending,
     recent: Recent,
+    trees: Trees,
+    /// Whether a page for a tree was read a moment ago: the next one waits.
+    trees_rest: bool,
     ticket: Ticket,
     waiting: BTreeMap<Ticket, Acknowledgements>,
 }
@@ -98,6 +107,8 @@ impl Replica {
             pending: Pending::default(),
             pending_hints: Pending::default(),
             recent,
+            trees: Trees::default(),
+            trees_rest: false,
             ticket: 0,
             waiting: BTreeMap::new(),
         }
@@ -121,7 +132,7 @@ impl Replica {
                     self.scan_hints(&mut turn, id, target, after, limit)
                 }
                 ReplicaCall::HandedOff { key, target, clock, .. } => self.handed_off(&mut turn, key, target, clock),
-                ReplicaCall::Leaves { id, partition, .. } => self.leaves(&mut turn, id, partition),
+                ReplicaCall::Leaves { id, partition, .. } => self.leaves(&mut turn, id, partition, ctx),
                 ReplicaCall::Clocks { id, partition, leaves, after, limit, .. } => {
                     self.clocks(&mut turn, id, partition, &leaves, after, limit)
                 }
@@ -154,14 +165,18 @@ impl Replica {
             self.pending.failed(flushed.ticket, *engine_shows_it);
             self.pending_hints.failed(flushed.ticket, *engine_shows_it);
             self.recent.clear();
+            self.distrust_trees();
             self.release(flushed.ticket, |reply| {
                 ReplicaReply::failed(reply.id(), ReplicaError::ReadOnly(reason.clone()))
             });
             return;
         }
-        let recent = &mut self.recent;
-        self.pending.flushed(flushed.ticket, |key, record| recent.put(key.clone(), record.clone()));
-        self.pending_hints.flushed(flushed.ticket, |_, _| {});
+        let (recent, trees) = (&mut self.recent, &mut self.trees);
+        self.pending.flushed(flushed.ticket, |key, before, after| {
+            trees.flushed(key, before, after);
+            recent.put(key.clone(), after.clone());
+        });
+        self.pending_hints.flushed(flushed.ticket, |_, _, _| {});
         self.release(flushed.ticket, |reply| reply);
     }
 

@@ -78,10 +78,10 @@ impl Pending {
         }
     }
 
-    /// Everything up to `ticket` is durable; `note` is told of each.
-    pub fn flushed(&mut self, ticket: Ticket, mut note: impl FnMut(&Bytes, &Stored)) {
+    /// Everything up to `ticket` is durable; `note` is told of each key what was durable before, and what is now.
+    pub fn flushed(&mut self, ticket: Ticket, mut note: impl FnMut(&Bytes, &Stored, &Stored)) {
         self.settle(ticket, true, |key, entry, record| {
-            note(key, &record);
+            note(key, &entry.durable, &record);
             entry.durable = record;
         });
     }
@@ -92,10 +92,12 @@ impl Pending {
         self.settle(ticket, !engine_shows_it, |_, _, _| {});
     }
 
+    /// Ends all writes up to `ticket`; `each` is told the last one of each key.
     fn settle(&mut self, ticket: Ticket, engine_is_right: bool, mut each: impl FnMut(&Bytes, &mut Entry, Stored)) {
         while let Some((_, key)) = self.tickets.pop_front_if(|(t, _)| *t <= ticket) {
             let Some(entry) = self.entries.get_mut(&key) else { continue };
-            while let Some((_, record)) = entry.writes.pop_front_if(|(t, _)| *t <= ticket) {
+            let settled = std::iter::from_fn(|| entry.writes.pop_front_if(|(t, _)| *t <= ticket));
+            if let Some((_, record)) = settled.last() {
                 each(&key, entry, record);
             }
             if entry.writes.is_empty() && engine_is_right {
@@ -121,9 +123,9 @@ mod tests {
         pending.push(2, key, record("two"), || panic!("the engine is asked once"));
         assert_eq!(pending.durable(b"k"), Some(&record("zero")));
         assert_eq!(pending.newest(b"k"), Some((2, &record("two"))));
-        pending.flushed(1, |_, _| {});
+        pending.flushed(1, |_, _, _| {});
         assert_eq!(pending.durable(b"k"), Some(&record("one")));
-        pending.flushed(2, |_, _| {});
+        pending.flushed(2, |_, _, _| {});
         assert_eq!(pending.durable(b"k"), None);
         assert!(pending.tickets.is_empty());
     }
@@ -134,8 +136,42 @@ mod tests {
         pending.push(1, Bytes::from_static(b"k"), record("one"), || None);
         pending.push(1, Bytes::from_static(b"k"), record("two"), || None);
         assert_eq!(pending.newest(b"k"), Some((1, &record("two"))));
-        pending.flushed(1, |_, _| {});
+        pending.flushed(1, |_, _, _| {});
         assert_eq!(pending.newest(b"k"), None);
+    }
+
+    #[test]
+    fn a_key_is_noted_once_with_what_was_durable_before_and_is_now() {
+        let mut pending = Pending::default();
+        let key = Bytes::from_static(b"k");
+        pending.push(1, key.clone(), record("one"), || record("zero"));
+        pending.push(2, key.clone(), None, || None);
+        pending.push(3, key.clone(), record("three"), || None);
+        let mut noted = vec![];
+        pending.flushed(2, |key, before, after| noted.push((key.clone(), before.clone(), after.clone())));
+        pending.flushed(3, |key, before, after| noted.push((key.clone(), before.clone(), after.clone())));
+        assert_eq!(noted, [(key.clone(), record("zero"), None), (key, None, record("three"))]);
+    }
+
+    #[test]
+    fn what_is_durable_of_a_page_is_what_reads_see() {
+        let key = |text: &'static str| Bytes::from_static(text.as_bytes());
+        let shown = |keys: &[&'static str]| keys.iter().map(|k| (key(k), key("shown"))).collect::<Vec<_>>();
+        let mut pending = Pending::default();
+        for (in_flight, durable) in [("p1", None), ("p3", record("old")), ("p5", record("old")), ("q", record("old"))] {
+            pending.push(1, key(in_flight), None, || durable);
+        }
+        let durable = |from, after: Option<&str>, last: Option<&str>| {
+            let page = pending.durable_among(shown(from), b"p", after.map(str::as_bytes), last.map(str::as_bytes));
+            page.into_iter().map(|(k, record)| (k, record == "shown")).collect::<Vec<_>>()
+        };
+        let all = [(key("p2"), true), (key("p3"), false), (key("p5"), false)];
+        assert_eq!(durable(&["p1", "p2", "p3"], None, None), all, "p5 is being removed and not shown any more");
+        assert_eq!(durable(&["p1", "p2", "p3"], None, Some("p3")), all[..2]);
+        assert_eq!(durable(&["p3"], Some("p2"), Some("p3")), all[1..2]);
+        assert_eq!(durable(&[], Some("p3"), None), all[2..]);
+        assert_eq!(durable(&[], Some("q"), None), []);
+        assert_eq!(durable(&["p1", "p2"], Some("a"), Some("p2")), all[..1]);
     }
 
     #[test]
