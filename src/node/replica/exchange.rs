@@ -134,3 +134,7 @@ fn put(page: &mut ObjectsPage, stored: Bytes, record: &Bytes) {
         _ => page.unreadable.push(stored),
     }
 }
+
+#[cfg(test)]
+#[path = "exchange_tests.rs"]
+mod tests;
