@@ -33,6 +33,12 @@ pub enum Mutant {
     WipedVoterVotesAgain,
     /// A start of a store is not judged: one that was rolled back takes part in the coordination service.
     RolledBackVoterTakesPart,
+    /// A partition is read from its new owners before they hold everything.
+    SwitchBeforeProof,
+    /// Old owners take no writes any more before everybody reads from the new ones.
+    RetireBeforeAcknowledged,
+    /// A ring change seats owners anew that stay.
+    SurvivorsChangePlace,
 }
 
 #[cfg(feature = "mutants")]

@@ -2,9 +2,11 @@
 //!
 //! A connection opens with a [`handshake`], then carries [`frame`]s in both directions. A frame holds a batch of
 //! [`message`]s, so that a burst of operations costs one system call and one length check. [`exchange`] is how two stores find
-//! what they hold differently. [`report`]s are what operators look at, [`tree`] is what they ask of the coordination service.
-//! [`net`] is the seam to real or simulated sockets, [`servers`] how people write where they are.
+//! what they hold differently. [`report`]s are what operators look at, [`tree`] is what they ask of the coordination service,
+//! [`change`] what they ask of the ring. [`net`] is the seam to real or simulated sockets, [`servers`] how people write where they
+//! are.
 
+pub mod change;
 pub mod dial;
 pub mod exchange;
 pub mod frame;

@@ -9,6 +9,8 @@ use crate::core::bucket::Bucket;
 use crate::core::id::{ClusterId, Epoch, NodeId, Start, StoreId};
 use crate::core::ring::{Member, Ring, Slice};
 
+pub use crate::core::ring::change::Standing;
+
 /// Fields that this version does not know.
 pub type Rest = serde_json::Map<String, serde_json::Value>;
 
@@ -86,25 +88,13 @@ pub struct RingMember {
     pub rest: Rest,
 }
 
-/// What a store is to the ring.
-#[derive(Clone, Copy, PartialEq, Eq, Debug, Serialize, Deserialize)]
-#[serde(rename_all = "snake_case")]
-pub enum Standing {
-    /// It owns partitions, in proportion to its weight.
-    Owner,
-    /// It owns partitions, but its node came back with another store. It keeps its places until it is replaced there.
-    Replaced,
-    /// It owns nothing: a fallback for the others.
-    Guest,
-}
-
 impl RingMember {
     /// Whether the node serves this store now.
     pub fn is_present(&self) -> bool {
         self.standing != Standing::Replaced
     }
 
-    /// The member as placement sees it. A guest has no weight. A replaced store is served by no node, which is node 0, as
+    /// The member as placement sees it. Who may not own has no weight. A replaced store is served by no node, which is node 0, as
     /// everywhere; its address stays, since nobody else answers there for that store.
     pub fn placed(&self) -> Member {
         Member {
@@ -112,7 +102,7 @@ impl RingMember {
             node: if self.is_present() { self.node } else { NodeId(0) },
             address: self.address.clone(),
             zone: self.zone.clone(),
-            weight: if self.standing == Standing::Guest { 0 } else { self.weight },
+            weight: if matches!(self.standing, Standing::Owner | Standing::Replaced) { self.weight } else { 0 },
         }
     }
 }

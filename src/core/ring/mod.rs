@@ -12,6 +12,7 @@
 //! steps that [`slice`] tells of. What a request goes by at each step is the partition's [`Route`].
 
 pub mod assign;
+pub mod change;
 #[cfg(test)]
 mod fixture;
 pub mod placement;
