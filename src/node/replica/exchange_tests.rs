@@ -240,7 +240,7 @@ fn a_partition_is_pulled_in_pages_past_what_cannot_be_read() {
             keys.iter().map(|key| key.stored(PARTITION)).filter(|key| *key != damaged).collect();
         expected.sort();
         assert_eq!(pulled, expected);
-        assert_eq!(unreadable, [damaged.clone()]);
+        assert_eq!(unreadable, std::slice::from_ref(&damaged));
 
         let leaf = leaves(&a).await.0.leaf_of(&damaged);
         assert!(clocks(&a, &[leaf], 10).await.contains(&(damaged.clone(), None)));
