@@ -60,3 +60,56 @@ pub struct ObjectsPage {
     /// Where to go on pulling; `None` at the end, and if keys were asked for. A page may be empty and yet have one.
     pub next: Option<Bytes>,
 }
+
+#[cfg(test)]
+mod tests {
+    use bytes::BytesMut;
+
+    use super::*;
+    use crate::core::id::{Epoch, Partition};
+    use crate::core::merkle::leaf_count;
+    use crate::wire::frame::{self, FrameLimits, Splitter};
+    use crate::wire::message::{ReplicaError, ToCoordinator, ToReplica};
+
+    /// What comes out at the other end of a connection.
+    fn sent<T: Serialize + serde::de::DeserializeOwned>(messages: &[T]) -> Vec<T> {
+        let (limits, mut bytes) = (FrameLimits::default(), BytesMut::new());
+        frame::encode(messages, limits.frame_bytes_max, &mut bytes);
+        let message = Splitter::new(limits).next(&mut bytes).expect("a valid frame").expect("a whole one");
+        frame::decode(&message).expect("the messages")
+    }
+
+    #[test]
+    fn questions_arrive_as_they_were_sent() {
+        let (epoch, partition, key) = (Epoch { generation: 1, counter: 7 }, Partition(300), Bytes::from_static(b"key"));
+        let questions = [
+            ToReplica::Leaves { id: 1, epoch, partition },
+            ToReplica::Clocks { id: 2, epoch, partition, leaves: vec![0, 4095], after: Some(key.clone()), limit: 9 },
+            ToReplica::Pull { id: 3, epoch, partition, after: None, bytes_max: 1 << 20 },
+            ToReplica::Objects { id: 4, epoch, partition, keys: vec![key.clone(), Bytes::new()] },
+        ];
+        assert_eq!(sent(&questions), questions);
+    }
+
+    #[test]
+    fn answers_arrive_as_they_were_sent() {
+        let key = Bytes::from_static(b"key");
+        let mut leaves = Leaves::new(leaf_count(256));
+        leaves.add(&key, Clock(1));
+        let clocks = vec![(key.clone(), Some(Clock(u128::MAX))), (key.clone(), None)];
+        let page = ObjectsPage {
+            objects: vec![(Key::bare("foo"), Object(Bytes::from_static(b"object")))],
+            unreadable: vec![key.clone()],
+            left_over: vec![key.clone(), key.clone()],
+            next: None,
+        };
+        let answers = [
+            ToCoordinator::Leaves { id: 1, result: Ok(LeavesAnswer::Whole { leaves, keys: 1, bytes: 2 }) },
+            ToCoordinator::Leaves { id: 2, result: Ok(LeavesAnswer::Building { done_keys: 3 }) },
+            ToCoordinator::Clocks { id: 3, result: Ok(ClocksPage { clocks, next: Some(key) }) },
+            ToCoordinator::Page { id: 4, result: Ok(page) },
+            ToCoordinator::Page { id: 5, result: Err(ReplicaError::Late) },
+        ];
+        assert_eq!(sent(&answers), answers);
+    }
+}

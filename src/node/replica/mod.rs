@@ -7,7 +7,8 @@
 //!
 //! Every reply says whether the store holds a [`Lease`] at that moment, after everything that it speaks of was read or made durable.
 //!
-//! Of partitions that other stores compare with their own it keeps [Merkle leaves](tree), and tells what they hold (`exchange`).
+//! Of partitions that other stores compare with their own it keeps Merkle leaves (`tree`), and tells what they hold
+//! ([`crate::wire::exchange`]).
 //!
 //! Its memory of a key may break (a failed write, a restart): then a new [`Life`] begins and no earlier mark is continued.
 
