@@ -54,13 +54,28 @@ pub trait Session: Send + Sync {
     fn close(&self) -> Answer<'_, ()>;
 
     /// Makes a node; answers its path, with its number if it is sequential.
-    fn create(&self, path: &Path, data: Bytes, mode: CreateMode) -> Answer<'_, (Path, Stat)>;
+    fn create(&self, path: &Path, data: Bytes, mode: CreateMode) -> Answer<'_, (Path, Stat)> {
+        let create = Change::Create { path: path.clone(), data, mode };
+        Box::pin(one(self.multi(vec![create]), |outcome| match outcome {
+            Outcome::Created { path, stat } => Some((path, stat)),
+            _ => None,
+        }))
+    }
 
     /// Replaces a node's data if it is at the expected version, or at any.
-    fn set(&self, path: &Path, data: Bytes, expected: Option<u64>) -> Answer<'_, Stat>;
+    fn set(&self, path: &Path, data: Bytes, expected: Option<u64>) -> Answer<'_, Stat> {
+        let set = Change::Set { path: path.clone(), data, expected };
+        Box::pin(one(self.multi(vec![set]), |outcome| match outcome {
+            Outcome::Set(stat) => Some(stat),
+            _ => None,
+        }))
+    }
 
     /// Deletes a node without children if it is at the expected version, or at any.
-    fn delete(&self, path: &Path, expected: Option<u64>) -> Answer<'_, ()>;
+    fn delete(&self, path: &Path, expected: Option<u64>) -> Answer<'_, ()> {
+        let delete = Change::Delete { path: path.clone(), expected };
+        Box::pin(one(self.multi(vec![delete]), |outcome| (outcome == Outcome::Deleted).then_some(())))
+    }
 
     /// Makes all changes or none, each seeing those before it; answers one outcome for each. A refusal is that of the first
     /// change that cannot be.
@@ -81,6 +96,11 @@ pub trait Session: Send + Sync {
     /// Watches a path, whether there is a node or not. To miss nothing, read after the answer, and again each time
     /// [`Watch::changed`] returns. Dropping the watch ends it.
     fn watch(&self, path: &Path, watched: Watched) -> Answer<'_, Box<dyn Watch>>;
+}
+
+/// The outcome of a write of one step.
+async fn one<T>(written: Answer<'_, Vec<Outcome>>, pick: impl FnOnce(Outcome) -> Option<T>) -> Result<T, Error> {
+    written.await?.pop().and_then(pick).ok_or_else(Error::strange)
 }
 
 /// Tells that something watched may have changed.
@@ -141,6 +161,11 @@ impl Error {
     /// Whether the same call, made again as it was, may succeed and does no harm.
     pub fn retryable(&self) -> bool {
         matches!(self, Error::ConnectionLoss { .. })
+    }
+
+    /// A reply of another kind than the call's: what it did cannot be told.
+    pub(super) fn strange() -> Error {
+        Error::OutcomeUnknown { cause: "the reply is not of the call's kind".into() }
     }
 
     /// Whether the call may have changed something all the same.

@@ -6,12 +6,11 @@
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
-use bytes::Bytes;
 use tokio::sync::watch;
 
 use super::api::{self, Error, Read, Service, Session, SessionState, Watch};
 use super::state::{Action, Answer, Command, Numbered, Sequences, State};
-use super::tree::{Change, Content, CreateMode, Listing, Outcome, Path, SessionId, Stat, Tree};
+use super::tree::{Change, Content, Listing, Outcome, Path, SessionId, Stat, Tree};
 use super::watch::{WatchId, Watched};
 use super::watchers::Watchers;
 
@@ -69,7 +68,7 @@ impl Service for Local {
             let mut shared = self.shared();
             let timeout_ms = u64::try_from(timeout.as_millis()).unwrap_or(u64::MAX);
             let Answer::Opened { session: id, timeout_ms } = shared.apply(Action::Open { timeout_ms })? else {
-                return Err(strange());
+                return Err(Error::strange());
             };
             let state = shared.watchers.attend(id);
             let timeout = Duration::from_millis(timeout_ms);
@@ -96,12 +95,8 @@ impl LocalSession {
         sequences.settle(sequence);
         match answer? {
             Answer::Written(outcomes) => Ok(outcomes),
-            _ => Err(strange()),
+            _ => Err(Error::strange()),
         }
-    }
-
-    fn write_one<T>(&self, change: Change, pick: impl FnOnce(Outcome) -> Option<T>) -> Result<T, Error> {
-        self.write(vec![change])?.pop().and_then(pick).ok_or_else(strange)
     }
 
     fn read<T>(&self, read: impl FnOnce(&Tree) -> Result<T, Error>) -> Result<Read<T>, Error> {
@@ -112,11 +107,6 @@ impl LocalSession {
         let tree = shared.state.tree();
         Ok(Read { value: read(tree)?, revision: tree.revision() })
     }
-}
-
-/// A reply of another kind than the command's: what it did cannot be told.
-fn strange() -> Error {
-    Error::OutcomeUnknown { cause: "the reply is not of the command's kind".into() }
 }
 
 impl Session for LocalSession {
@@ -138,31 +128,6 @@ impl Session for LocalSession {
 
     fn close(&self) -> api::Answer<'_, ()> {
         Box::pin(async { self.service.shared().apply(Action::Close { session: self.id }).map(drop) })
-    }
-
-    fn create(&self, path: &Path, data: Bytes, mode: CreateMode) -> api::Answer<'_, (Path, Stat)> {
-        let create = Change::Create { path: path.clone(), data, mode };
-        Box::pin(async {
-            self.write_one(create, |outcome| match outcome {
-                Outcome::Created { path, stat } => Some((path, stat)),
-                _ => None,
-            })
-        })
-    }
-
-    fn set(&self, path: &Path, data: Bytes, expected: Option<u64>) -> api::Answer<'_, Stat> {
-        let set = Change::Set { path: path.clone(), data, expected };
-        Box::pin(async {
-            self.write_one(set, |outcome| match outcome {
-                Outcome::Set(stat) => Some(stat),
-                _ => None,
-            })
-        })
-    }
-
-    fn delete(&self, path: &Path, expected: Option<u64>) -> api::Answer<'_, ()> {
-        let delete = Change::Delete { path: path.clone(), expected };
-        Box::pin(async { self.write_one(delete, |outcome| (outcome == Outcome::Deleted).then_some(())) })
     }
 
     fn multi(&self, changes: Vec<Change>) -> api::Answer<'_, Vec<Outcome>> {

@@ -1,6 +1,8 @@
+use bytes::Bytes;
+
 use super::*;
 use crate::coordination::conformance::{Harness, Killed};
-use crate::coordination::tree::Refusal;
+use crate::coordination::tree::{CreateMode, Refusal};
 
 /// Time passes when a session is to die, and never else.
 #[derive(Default)]

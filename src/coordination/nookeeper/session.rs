@@ -3,14 +3,13 @@
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
-use bytes::Bytes;
 use tokio::sync::watch;
 
 use super::ask::{Answered, Asker, Unanswered};
 use super::link::message::Ask;
 use crate::coordination::api::{self, Error, Read, Session, SessionState, Watch};
 use crate::coordination::state::{Action, Answer, Numbered, Sequences};
-use crate::coordination::tree::{Change, Content, CreateMode, Listing, Outcome, Path, Refusal, SessionId, Stat, Tree};
+use crate::coordination::tree::{Change, Content, Listing, Outcome, Path, Refusal, SessionId, Stat, Tree};
 use crate::coordination::watch::{WatchId, Watched};
 use crate::mutant;
 
@@ -19,7 +18,7 @@ pub(super) async fn open(asker: Arc<Asker>, timeout: Duration) -> Result<Box<dyn
     let timeout_ms = u64::try_from(timeout.as_millis()).unwrap_or(u64::MAX);
     // Asked again, it opens another one; the first expires, since nobody has its number.
     let answered = asker.ask(Ask::Act(Action::Open { timeout_ms })).await.map_err(harmless)?;
-    let Answer::Opened { session: id, timeout_ms } = answered.reply? else { return Err(strange()) };
+    let Answer::Opened { session: id, timeout_ms } = answered.reply? else { return Err(Error::strange()) };
     let state = asker.replica.session_state(id);
     let timeout = Duration::from_millis(timeout_ms);
     Ok(Box::new(Held { asker, id, timeout, state, sequences: Mutex::default() }))
@@ -47,10 +46,6 @@ impl Held {
         written(self.act(write).await.map_err(harmful)?)
     }
 
-    async fn write_one<T>(&self, change: Change, pick: impl FnOnce(Outcome) -> Option<T>) -> Result<T, Error> {
-        self.write(vec![change]).await?.pop().and_then(pick).ok_or_else(strange)
-    }
-
     fn read<T>(&self, read: impl FnOnce(&Tree) -> Result<T, Refusal>) -> Result<Read<T>, Error> {
         self.asker.replica.read(|state| {
             if !state.is_open(self.id) {
@@ -75,7 +70,7 @@ impl Held {
 fn written(Answered { reply, maybe_repeated }: Answered) -> Result<Vec<Outcome>, Error> {
     match reply {
         Ok(Answer::Written(outcomes)) => Ok(outcomes),
-        Ok(_) => Err(strange()),
+        Ok(_) => Err(Error::strange()),
         // An earlier attempt may have been applied while the session lived; the reply to it was forgotten with the session.
         Err(Refusal::SessionExpired { .. }) if maybe_repeated => {
             Err(Error::OutcomeUnknown { cause: "the session ended before the reply came".into() })
@@ -113,11 +108,6 @@ fn harmful(Unanswered { maybe_done, cause }: Unanswered) -> Error {
     if maybe_done { Error::OutcomeUnknown { cause } } else { Error::ConnectionLoss { cause } }
 }
 
-/// A reply of another kind than the command's: what it did cannot be told.
-fn strange() -> Error {
-    Error::OutcomeUnknown { cause: "the reply is not of the command's kind".into() }
-}
-
 impl Session for Held {
     fn id(&self) -> SessionId {
         self.id
@@ -140,27 +130,6 @@ impl Session for Held {
 
     fn close(&self) -> api::Answer<'_, ()> {
         Box::pin(self.end())
-    }
-
-    fn create(&self, path: &Path, data: Bytes, mode: CreateMode) -> api::Answer<'_, (Path, Stat)> {
-        let create = Change::Create { path: path.clone(), data, mode };
-        Box::pin(self.write_one(create, |outcome| match outcome {
-            Outcome::Created { path, stat } => Some((path, stat)),
-            _ => None,
-        }))
-    }
-
-    fn set(&self, path: &Path, data: Bytes, expected: Option<u64>) -> api::Answer<'_, Stat> {
-        let set = Change::Set { path: path.clone(), data, expected };
-        Box::pin(self.write_one(set, |outcome| match outcome {
-            Outcome::Set(stat) => Some(stat),
-            _ => None,
-        }))
-    }
-
-    fn delete(&self, path: &Path, expected: Option<u64>) -> api::Answer<'_, ()> {
-        let delete = Change::Delete { path: path.clone(), expected };
-        Box::pin(self.write_one(delete, |outcome| (outcome == Outcome::Deleted).then_some(())))
     }
 
     fn multi(&self, changes: Vec<Change>) -> api::Answer<'_, Vec<Outcome>> {

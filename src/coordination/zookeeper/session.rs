@@ -3,7 +3,6 @@
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
-use bytes::Bytes;
 use tokio::sync::{oneshot, watch};
 
 use super::link::Link;
@@ -12,9 +11,7 @@ use super::watch::ZooKeeperWatch;
 use super::{convert, request, zk};
 use crate::coordination::api::{Answer, Error, Read, Session, SessionState, Watch};
 use crate::coordination::clock;
-use crate::coordination::tree::{
-    Change, Content, CreateMode, Listing, Outcome, Path, Refusal, Revision, SessionId, Stat,
-};
+use crate::coordination::tree::{Change, Content, Listing, Outcome, Path, Refusal, Revision, SessionId, Stat};
 use crate::coordination::watch::Watched;
 
 pub(super) struct ZooKeeperSession {
@@ -35,12 +32,6 @@ impl ZooKeeperSession {
         let (outcomes, newest) = request::write(&self.link, changes).await?;
         self.has_seen(newest);
         Ok(outcomes)
-    }
-
-    async fn write_one<T>(&self, change: Change, pick: impl FnOnce(Outcome) -> Option<T>) -> Result<T, Error> {
-        let strange = || self.link.ensemble.cause(&"the reply is not of the request's kind");
-        let outcome = self.write(&[change]).await?.pop().and_then(pick);
-        outcome.ok_or_else(|| Error::OutcomeUnknown { cause: strange() })
     }
 
     /// Reads something that has a stat, or is not there.
@@ -112,27 +103,6 @@ impl Session for ZooKeeperSession {
             self.link.closing.send(reply).await.map_err(|_| Error::SessionExpired)?;
             closed.await.unwrap_or(Err(Error::SessionExpired))
         })
-    }
-
-    fn create(&self, path: &Path, data: Bytes, mode: CreateMode) -> Answer<'_, (Path, Stat)> {
-        let create = Change::Create { path: path.clone(), data, mode };
-        Box::pin(self.write_one(create, |outcome| match outcome {
-            Outcome::Created { path, stat } => Some((path, stat)),
-            _ => None,
-        }))
-    }
-
-    fn set(&self, path: &Path, data: Bytes, expected: Option<u64>) -> Answer<'_, Stat> {
-        let set = Change::Set { path: path.clone(), data, expected };
-        Box::pin(self.write_one(set, |outcome| match outcome {
-            Outcome::Set(stat) => Some(stat),
-            _ => None,
-        }))
-    }
-
-    fn delete(&self, path: &Path, expected: Option<u64>) -> Answer<'_, ()> {
-        let delete = Change::Delete { path: path.clone(), expected };
-        Box::pin(self.write_one(delete, |outcome| (outcome == Outcome::Deleted).then_some(())))
     }
 
     fn multi(&self, changes: Vec<Change>) -> Answer<'_, Vec<Outcome>> {
