@@ -21,7 +21,6 @@ mod simulated_file;
 mod tests;
 
 use std::path::{Path, PathBuf};
-use std::{fs, io};
 
 use redb::{Database, DatabaseError};
 
@@ -50,34 +49,9 @@ pub fn open(database: Database) -> Result<(LogStore, Machine), OpenError> {
     Ok((LogStore { file, incoming }, machine))
 }
 
-/// Opens the file of a replica, or makes it. It is read whole, so that damage shows now and not when a page is needed.
-///
-/// # Errors
-/// [`PathError`], which names the file.
-pub fn open_path(path: &Path) -> Result<(LogStore, Machine), PathError<OpenError>> {
-    let database = if path.exists() { existing(path) } else { create(path) };
-    at_path(path, database.map_err(|error| FileError::from(error).into()).and_then(open))
-}
-
-/// Opens a file that is there.
+/// Opens a file that is there. It is read whole, so that damage shows now and not when a page is needed.
 fn existing(path: &Path) -> Result<Database, DatabaseError> {
     Database::builder().set_cache_size(CACHE_BYTES).set_check_integrity_on_open(true).open(path)
-}
-
-/// Makes a file. redb cannot open one that it had half made when the power failed, so the file gets its name when it is whole.
-fn create(path: &Path) -> Result<Database, DatabaseError> {
-    let mut unfinished = path.as_os_str().to_owned();
-    unfinished.push(".new");
-    match fs::remove_file(&unfinished) {
-        Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error.into()),
-        _ => {}
-    }
-    let database = Database::builder().set_cache_size(CACHE_BYTES).create(&unfinished)?;
-    fs::rename(&unfinished, path)?;
-    // The name is as durable as the directory that it stands in.
-    let directory = path.parent().filter(|parent| !parent.as_os_str().is_empty()).unwrap_or(Path::new("."));
-    fs::File::open(directory)?.sync_all()?;
-    Ok(database)
 }
 
 /// Why something could not be done with a file.

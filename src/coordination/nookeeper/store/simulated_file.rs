@@ -55,8 +55,8 @@ impl SimulatedFile {
         SimulatedFile::default()
     }
 
-    /// Opens the database in the file, or makes one in an empty file. A file gets its name when its database is made (see
-    /// [`super::open_path`]), so one that a failure left half made is as good as empty.
+    /// Opens the database in the file, or makes one in an empty file. A home takes a file into account when its
+    /// database is made, so one that a failure left half made is as good as empty.
     ///
     /// # Errors
     /// Those of redb; also when the power is cut while it opens.

@@ -8,8 +8,8 @@ use openraft::storage::RaftStateMachine;
 use openraft::{Entry, RaftSnapshotBuilder};
 use redb::{Database, ReadableTable, TableDefinition};
 
-use super::{commit, entry};
-use crate::coordination::nookeeper::store::{OpenError, open_path};
+use super::{commit, entry, open_path};
+use crate::coordination::nookeeper::store::OpenError;
 use crate::coordination::nookeeper::types::Types;
 
 /// A file with a snapshot and entries after it.

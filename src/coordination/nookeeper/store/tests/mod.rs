@@ -6,13 +6,22 @@ mod power;
 mod restart;
 mod suite;
 
+use std::path::Path;
+
 use openraft::storage::{RaftLogStorage, RaftLogStorageExt, RaftStateMachine};
 use openraft::{CommittedLeaderId, Entry, EntryPayload, LogId};
+use redb::Database;
 
-use super::{LogStore, Machine};
+use super::{FileError, LogStore, Machine, OpenError, PathError, at_path, existing, open};
 use crate::coordination::nookeeper::types::{RaftId, Types};
 use crate::coordination::state::{Action, Command};
 use crate::coordination::tree::{Change, CreateMode, SessionId};
+
+/// Opens the file of a replica, or makes it.
+fn open_path(path: &Path) -> Result<(LogStore, Machine), PathError<OpenError>> {
+    let database = if path.exists() { existing(path) } else { Database::create(path) };
+    at_path(path, database.map_err(|error| FileError::from(error).into()).and_then(open))
+}
 
 /// The session that the first entry opens.
 const SESSION: SessionId = SessionId(1);

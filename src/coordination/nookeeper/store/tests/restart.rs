@@ -5,9 +5,9 @@ use std::collections::{BTreeMap, BTreeSet};
 use openraft::storage::{RaftLogStorage, RaftLogStorageExt, RaftStateMachine};
 use openraft::{RaftSnapshotBuilder, StorageHelper, Vote};
 
-use super::{SESSION, command, commit, entry, log_id};
+use super::{SESSION, command, commit, entry, log_id, open_path};
 use crate::coordination::api::SessionState;
-use crate::coordination::nookeeper::store::{RecoverError, SimulatedFile, open, open_path, recover, survey};
+use crate::coordination::nookeeper::store::{RecoverError, SimulatedFile, open, recover, survey};
 use crate::coordination::nookeeper::types::{Endpoint, RaftId};
 use crate::coordination::state::Action;
 use crate::coordination::watch::Watched;

@@ -3,7 +3,8 @@
 use openraft::StorageError;
 use openraft::testing::{StoreBuilder, Suite};
 
-use crate::coordination::nookeeper::store::{LogStore, Machine, SimulatedFile, open, open_path};
+use super::open_path;
+use crate::coordination::nookeeper::store::{LogStore, Machine, SimulatedFile, open};
 use crate::coordination::nookeeper::types::{RaftId, Types};
 use crate::core::id::StoreId;
 
