@@ -90,7 +90,7 @@ fn print(report: &ClusterReport, cluster: &str, output: &mut Output) {
 
 fn service(report: &ClusterReport) -> String {
     match &report.service {
-        None => "coordination: none; the members are the list of the configuration".into(),
+        None => "coordination: a service that the program around the node brought; it tells nothing of itself".into(),
         Some(ServiceReport::Nookeeper(service)) => {
             let leader = service.leader.map_or("no leader".into(), |leader| format!("leader node {leader}"));
             let mut voters: Vec<_> = service.voters.iter().map(|voter| voter.node).collect();

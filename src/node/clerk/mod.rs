@@ -52,12 +52,7 @@ impl Clerk {
         &self.session
     }
 
-    /// Where the provider is published.
-    pub fn shared_status(&self) -> &SharedStatus {
-        &self.status
-    }
-
-    /// How the service is; `None` if this node uses none yet.
+    /// How the service is; `None` of one that the node was started with by the program around it, which tells nothing of itself.
     pub fn service(&self) -> Option<ServiceReport> {
         Some(self.status.load_full()?.report())
     }

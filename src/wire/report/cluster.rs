@@ -18,7 +18,8 @@ pub struct ClusterReport {
     pub partitions: u32,
     /// Owners of each partition.
     pub replication: u8,
-    /// How the coordination service is; `None` if the node uses none yet.
+    /// How the coordination service is; `None` of one that the node was started with by the program around it, which tells nothing
+    /// of itself.
     pub service: Option<ServiceReport>,
     /// The asked node's session with it.
     pub session: Option<SessionState>,
