@@ -191,6 +191,11 @@ impl Machine {
         lock(&self.replica).clone()
     }
 
+    /// Whether it was not let in, or is told by those that it calls that it should not have been.
+    pub fn is_refused(&self) -> bool {
+        self.replica().is_none_or(|replica| replica.refused().borrow().is_some())
+    }
+
     /// Why its node cannot go on, if it cannot.
     pub fn ended(&self) -> Option<Ending> {
         lock(&self.ended).clone()

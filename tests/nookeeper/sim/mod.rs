@@ -8,6 +8,8 @@
 //! (`node::bootstrap`), registers its start in the tree (`coordination::registry`) and judges by it whoever calls
 //! (`bootstrap::Reception`, behind the door of `api::acceptor`). Only the MembershipWatcher is replaced, by [`member`]. So a store
 //! that was wiped comes back as another one, and one that was rolled back is refused, sets its bytes aside and does the same.
+//! In the end each vote is held by the store that is then on the machine it was given to, and nothing that forgot went unnoticed
+//! ([`tally`]).
 //!
 //! # What a rollback may do
 //!
@@ -27,4 +29,5 @@ mod mutants;
 mod nemesis;
 mod run;
 mod seeds;
+mod tally;
 mod world;

@@ -9,6 +9,7 @@ use rand::rngs::StdRng;
 use rand::{Rng, SeedableRng};
 
 use super::nemesis::{Kind, Nemesis, Temper};
+use super::tally::Tally;
 use super::world::{Shape, World};
 use crate::alone::alone;
 use crate::history::{History, Micros};
@@ -68,6 +69,8 @@ pub struct Report {
     pub violations: Vec<Violation>,
     /// What went wrong outside the history.
     pub trouble: Vec<String>,
+    /// What happened to the disks.
+    pub tally: Tally,
 }
 
 impl Report {
@@ -122,7 +125,8 @@ pub fn run(plan: Plan) -> Report {
     }
     runtime::seed(None);
     let trouble = lock(&world.oracle.trouble).clone();
-    Report { violations: invariants::check(&history), history, trouble }
+    let tally = *lock(&world.oracle.tally);
+    Report { violations: invariants::check(&history), history, trouble, tally }
 }
 
 fn play(sim: &mut turmoil::Sim, world: &World, nemesis: &mut Nemesis) {
@@ -132,7 +136,7 @@ fn play(sim: &mut turmoil::Sim, world: &World, nemesis: &mut Nemesis) {
         sim.step().expect("no host fails");
     }
     nemesis.relent(sim, world);
-    let is_whole = |world: &World| *world.oracle.looked_at.borrow();
+    let is_whole = |world: &World| *world.oracle.looked_at.borrow() && world.votes_are_in_place();
     run_until(sim, world, WRITTEN, |_| false);
     world.oracle.peace.send_replace(true);
     run_until(sim, world, WHOLE, is_whole);
@@ -140,6 +144,8 @@ fn play(sim: &mut turmoil::Sim, world: &World, nemesis: &mut Nemesis) {
     if !is_whole(world) {
         world.oracle.complain("the service did not become whole".into());
     }
+    let tally = *lock(&world.oracle.tally);
+    tally.trouble().into_iter().for_each(|trouble| world.oracle.complain(trouble));
 }
 
 /// Until that time, or until it is so.

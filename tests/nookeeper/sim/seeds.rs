@@ -3,6 +3,7 @@
 //! `KV_SIM_SEEDS` says how many, `KV_SIM_SEED` which one alone; `KV_SIM_TRACE=1` then prints its history.
 
 use super::run::{Plan, Report, run};
+use super::tally::Tally;
 use crate::numbers::number;
 
 /// Seeds in the short form: without optimisation one takes ten seconds. `make sim` runs many.
@@ -23,10 +24,11 @@ fn seeds_pass() {
         Some(seed) => seed..seed + 1,
         None => 0..number("KV_SIM_SEEDS").unwrap_or(FEW),
     };
-    let (mut failed, mut operations) = (vec![], 0);
+    let (mut failed, mut operations, mut tally) = (vec![], 0, Tally::default());
     for seed in seeds.clone() {
         let report = run(Plan::of(seed));
         operations += report.history.operations().len();
+        tally += report.tally;
         if std::env::var_os("KV_SIM_TRACE").is_some() {
             println!("{}", report.history);
         }
@@ -35,7 +37,7 @@ fn seeds_pass() {
             failed.push(seed);
         }
     }
-    println!("{} seeds, {operations} operations, failed: {failed:?}", seeds.end - seeds.start);
+    println!("{} seeds, {operations} operations, {tally}, failed: {failed:?}", seeds.end - seeds.start);
     assert!(failed.is_empty(), "seeds {failed:?} fail");
 }
 

@@ -1,5 +1,6 @@
 //! All machines, and what they share.
 
+use std::collections::BTreeSet;
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
@@ -12,6 +13,7 @@ use rand::rngs::StdRng;
 use tokio::sync::watch;
 
 use super::machine::{DiskCopy, Machine};
+use super::tally::Tally;
 use crate::lock::lock;
 use crate::recorder::Recorder;
 use crate::workload::Habits;
@@ -63,12 +65,14 @@ pub struct Oracle {
     pub looked_at: watch::Sender<bool>,
     /// What should never happen.
     pub trouble: Mutex<Vec<String>>,
+    /// What has happened to the disks.
+    pub tally: Mutex<Tally>,
 }
 
 impl Oracle {
     fn new(shape: Shape, recorder: Arc<Recorder>) -> Oracle {
         let (peace, looked_at) = (watch::channel(false).0, watch::channel(false).0);
-        Oracle { shape, recorder, peace, looked_at, trouble: Mutex::default() }
+        Oracle { shape, recorder, peace, looked_at, trouble: Mutex::default(), tally: Mutex::default() }
     }
 
     /// Something that should never happen has happened.
@@ -101,8 +105,11 @@ impl World {
                 None => {}
                 Some(Ending::RolledBack { .. }) => {
                     self.kill(sim, machine);
-                    if let Err(error) = self.machines[machine].set_aside() {
-                        self.oracle.complain(format!("{} keeps its store: {error}", self.machines[machine].name));
+                    match self.machines[machine].set_aside() {
+                        Ok(()) => lock(&self.oracle.tally).set_aside += 1,
+                        Err(error) => {
+                            self.oracle.complain(format!("{} keeps its store: {error}", self.machines[machine].name))
+                        }
                     }
                     self.restart(sim, machine);
                 }
@@ -147,12 +154,14 @@ impl World {
     /// the one that is lost; under [`Mutant::WipedVoterVotesAgain`](kv::mutants::Mutant) it keeps its name.
     pub fn wipe(&self, machine: usize) {
         self.machines[machine].wipe();
+        lock(&self.oracle.tally).wiped += 1;
         self.oracle.recorder.note(format!("{} is wiped", self.machines[machine].name));
     }
 
     /// Takes the disk of a machine that is down back to a copy.
     pub fn roll_back(&self, machine: usize, copy: &DiskCopy) {
         self.machines[machine].restore(copy);
+        lock(&self.oracle.tally).rolled_back += 1;
         self.oracle
             .recorder
             .note(format!("{} is rolled back to its start {}", self.machines[machine].name, copy.start));
@@ -163,12 +172,14 @@ impl World {
         let original = &self.machines[machine];
         let Some(copy) = original.copy() else { return };
         self.oracle.recorder.note(format!("{} is cloned", original.name));
+        lock(&self.oracle.tally).cloned += 1;
         *lock(&self.clone) = Some(Machine::start_clone(sim, original, &copy));
     }
 
     /// Ends that host.
     pub fn end_clone(&self, sim: &mut turmoil::Sim) {
         if let Some(clone) = lock(&self.clone).take() {
+            lock(&self.oracle.tally).clones_refused += u64::from(clone.is_refused());
             sim.crash(clone.name.as_str());
             self.oracle.recorder.note(format!("{} ends", clone.name));
         }
@@ -187,6 +198,16 @@ impl World {
     pub fn leader(&self) -> Option<usize> {
         let terms = self.machines.iter().enumerate().map(|(index, machine)| (machine.leads_in(), index));
         terms.filter_map(|(term, index)| Some((term?, index))).max().map(|(_, index)| index)
+    }
+
+    /// Whether exactly those stores vote that are now on the machines that were given a vote, by what the leader knows.
+    pub fn votes_are_in_place(&self) -> bool {
+        let leader = self.leader().and_then(|leader| self.machines[leader].replica());
+        let voters = self.machines[..self.oracle.shape.voters as usize].iter().map(|machine| machine.store());
+        leader.is_some_and(|leader| {
+            let voting: BTreeSet<_> = leader.status().voters.into_keys().map(|id| Some(id.store)).collect();
+            voting == voters.collect()
+        })
     }
 
     /// Those that run.
