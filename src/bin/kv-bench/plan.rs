@@ -120,8 +120,8 @@ impl Plan {
             self.nodes, self.zones, self.partitions, self.replication
         );
         println!(
-            "{:<22}{:>9}{:>12}{:>13}{:>9}{:>9}  {}",
-            "", "seconds", "peak MiB", "from fair", "moved", "fewest", "known by"
+            "{:<22}{:>9}{:>12}{:>13}{:>9}{:>9}  known by",
+            "", "seconds", "peak MiB", "from fair", "moved", "fewest"
         );
         for row in planned {
             let memory = row.peak_memory_mib.map_or("-".to_string(), |mib| format!("{mib:.0}"));

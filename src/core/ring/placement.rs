@@ -1,4 +1,4 @@
-//! Which members own a partition.
+//! Which members own a partition of a new ring.
 //!
 //! Plain rendezvous hashing leaves loads to chance: of 256 partitions some node of ten would own a fifth too many. Here
 //! every member first gets a *quota*, its fair share of all places (`share`), and each partition then takes the members
@@ -17,8 +17,8 @@
 //! Not promised: that each *place* is even (who comes first is rendezvous' choice, so the loads of a bucket with n
 //! below the replication are even by statistics only), and that few replicas move when members change. Rendezvous keeps
 //! most where they are, but quotas are exact and given out partition by partition, so one who leaves also shifts some
-//! that it did not own. Tests bound that (`a_leaver_moves_little_more_than_its_own`); a ring change that must move the
-//! fewest starts from the previous placement.
+//! that it did not own. Tests bound that (`a_leaver_moves_little_more_than_its_own`); a ring that changes starts from the
+//! owners that there are instead and moves the fewest ([`assign`](super::assign)).
 
 use super::super::id::Partition;
 use super::Member;

@@ -33,7 +33,7 @@ pub(super) fn settle(network: &mut Network) {
 
 /// What an arc costs beyond the difference in prices. Never negative.
 fn extra(prices: &[i32], from: Vertex, to: Vertex, cost: i32) -> usize {
-    let extra = cost + prices[from as usize] - prices[to as usize];
+    let extra = cost + prices[from] - prices[to];
     debug_assert!(extra >= 0, "an arc from {from} to {to} is underpriced by {extra}");
     extra as usize
 }
@@ -42,7 +42,7 @@ fn extra(prices: &[i32], from: Vertex, to: Vertex, cost: i32) -> usize {
 /// it is less.
 fn raise(prices: &mut [i32], network: &Network, sources: &[Vertex]) {
     let mut distances = vec![UNREACHED; network.vertices()];
-    sources.iter().for_each(|&source| distances[source as usize] = 0);
+    sources.iter().for_each(|&source| distances[source] = 0);
     let mut buckets = vec![sources.to_vec()];
     let mut distance = 0;
     let nearest = 'search: loop {
@@ -51,7 +51,7 @@ fn raise(prices: &mut [i32], network: &Network, sources: &[Vertex]) {
             "fair shares are an assignment in fractions, so there is one in whole replicas"
         );
         while let Some(vertex) = buckets[distance].pop() {
-            if distances[vertex as usize] != distance as u32 {
+            if distances[vertex] != distance as u32 {
                 continue;
             }
             if network.excess(vertex) < 0 {
@@ -61,8 +61,8 @@ fn raise(prices: &mut [i32], network: &Network, sources: &[Vertex]) {
             for arc in (0..).map(arcs).take_while(|arc| *arc != Arc::End) {
                 let Arc::Open(to, cost) = arc else { continue };
                 let there = distance + extra(prices, vertex, to, cost);
-                if (there as u32) < distances[to as usize] {
-                    distances[to as usize] = there as u32;
+                if (there as u32) < distances[to] {
+                    distances[to] = there as u32;
                     if buckets.len() <= there {
                         buckets.resize(there + 1, Vec::new());
                     }
@@ -100,13 +100,13 @@ fn send(network: &mut Network, prices: &[i32]) -> bool {
 /// lead to none.
 fn steps_from(sources: &[Vertex], network: &Network, prices: &[i32]) -> Option<Vec<u32>> {
     let mut steps = vec![UNREACHED; network.vertices()];
-    sources.iter().for_each(|&source| steps[source as usize] = 0);
+    sources.iter().for_each(|&source| steps[source] = 0);
     let mut queue = sources.to_vec();
     let mut found = None;
     let mut next = 0;
     while let Some(&vertex) = queue.get(next) {
         next += 1;
-        let here = steps[vertex as usize];
+        let here = steps[vertex];
         if network.excess(vertex) < 0 {
             found = Some(here);
         }
@@ -116,10 +116,10 @@ fn steps_from(sources: &[Vertex], network: &Network, prices: &[i32]) -> Option<V
         let arcs = network.arcs(vertex);
         for arc in (0..).map(arcs).take_while(|arc| *arc != Arc::End) {
             if let Arc::Open(to, cost) = arc
-                && steps[to as usize] == UNREACHED
+                && steps[to] == UNREACHED
                 && extra(prices, vertex, to, cost) == 0
             {
-                steps[to as usize] = here + 1;
+                steps[to] = here + 1;
                 queue.push(to);
             }
         }
@@ -155,7 +155,7 @@ impl Paths {
                     here = step.to;
                 }
                 None => {
-                    self.steps[here as usize] = UNREACHED;
+                    self.steps[here] = UNREACHED;
                     here = path.pop()?.from;
                 }
             }
@@ -167,16 +167,13 @@ impl Paths {
     fn step(&mut self, from: Vertex, network: &Network, prices: &[i32]) -> Option<Step> {
         let arcs = network.arcs(from);
         loop {
-            let nth = self.tried[from as usize];
+            let nth = self.tried[from];
             match arcs(nth as usize) {
-                Arc::Open(to, cost)
-                    if self.steps[to as usize] == self.steps[from as usize] + 1
-                        && extra(prices, from, to, cost) == 0 =>
-                {
+                Arc::Open(to, cost) if self.steps[to] == self.steps[from] + 1 && extra(prices, from, to, cost) == 0 => {
                     return Some(Step { from, nth: nth as usize, to });
                 }
                 Arc::End => return None,
-                Arc::Open(..) | Arc::Closed => self.tried[from as usize] += 1,
+                Arc::Open(..) | Arc::Closed => self.tried[from] += 1,
             }
         }
     }

@@ -4,7 +4,7 @@
 //! that zone, and from the node into the pool where all replicas are counted:
 //!
 //! ```text
-//! partition ──[least..most of the zone]──▶ slot ──[0..1]──▶ node ──[share, rounded down..up]──▶ pool
+//! partition ──[least..most of zone]──▶ slot ──[0..1]──▶ node ──[share, rounded down..up]──▶ pool
 //! ```
 //!
 //! What an arc may carry stands in brackets. An assignment that keeps the zone rule and the shares is a flow in which
@@ -12,18 +12,17 @@
 //! An arc from a slot to a node costs nothing if the node owned the partition before and 1 if not, so that the cost of
 //! a flow is the number of replicas that move.
 //!
-//! A network starts with every replica where it was, as far as its owner may still own something, and every other arc
-//! as near to that as its bounds allow. So nothing has moved yet, but the books do not balance: vertices have an
-//! *excess* of replicas that must go on from there, or lack some. Balancing them is the work of `settle`, which
-//! sees vertices and *residual* arcs only: along an arc that may carry more, against one that may carry less.
+//! While replicas move the books do not balance: vertices have an *excess* of replicas that must go on from there, or lack
+//! some. A network starts so (`start`), and balancing it is the work of `settle`. That sees vertices and *residual* arcs
+//! only: along an arc that may carry more, against one that may carry less.
 //! Those between slots and nodes are as many as partitions times nodes; they are worked out when asked for.
+
+mod start;
 
 use xxhash_rust::xxh3::xxh3_64;
 
-use super::super::share::{Fair, UNIT};
-
 /// A place where the flow parts or joins, as a number: the pool, then nodes, partitions and slots.
-pub(super) type Vertex = u32;
+pub(super) type Vertex = usize;
 
 const POOL: Vertex = 0;
 
@@ -62,6 +61,7 @@ struct Node {
     held: Vec<u16>,
 }
 
+/// A zone, or all zones together whose bounds are kept by whatever keeps those of their nodes.
 struct Zone {
     /// Its nodes are those from here …
     first: usize,
@@ -93,71 +93,6 @@ pub(super) struct Network {
 }
 
 impl Network {
-    /// A network in which nothing has moved. `before` names for each partition those who owned it, each once, by the
-    /// indices that `fair` uses; who may own nothing is passed over.
-    pub fn new(fair: &Fair, before: Vec<Vec<u16>>) -> Network {
-        let mut zones = Vec::with_capacity(fair.zones.len());
-        let mut nodes: Vec<Node> = Vec::new();
-        for (z, zone) in fair.zones.iter().enumerate() {
-            zones.push(Zone { first: nodes.len(), size: zone.members.len(), least: zone.least, most: zone.most });
-            nodes.extend(zone.members.iter().zip(&zone.shares).map(|(&member, share)| {
-                let (least, most) = ((share / UNIT) as usize, share.div_ceil(UNIT) as usize);
-                Node { member, zone: z, least, most, passes: 0, held: Vec::new() }
-            }));
-        }
-        let mut node_of = vec![None; nodes.iter().map(|n| usize::from(n.member) + 1).max().unwrap_or(0)];
-        for (n, node) in nodes.iter().enumerate() {
-            node_of[usize::from(node.member)] = Some(n as u16);
-        }
-        let partitions = before.into_iter().map(|owners| {
-            let nodes = owners.into_iter().filter_map(|member| *node_of.get(usize::from(member))?);
-            let owners: Vec<u16> = nodes.collect();
-            Partition { before: owners.clone(), owners }
-        });
-        let partitions: Vec<Partition> = partitions.collect();
-
-        let slots = partitions.len() * zones.len();
-        let vertices = 1 + nodes.len() + partitions.len() + slots;
-        let mut network = Network { zones, nodes, partitions, given: vec![0; slots], excess: vec![0; vertices] };
-        network.start(fair.replicas);
-        network
-    }
-
-    /// Lets every arc carry what the owners ask of it, as far as its bounds allow, and books the differences.
-    fn start(&mut self, replicas: usize) {
-        for p in 0..self.partitions.len() {
-            let mut given_all = 0;
-            for z in 0..self.zones.len() {
-                let zone = &self.zones[z];
-                let here = |n: &&u16| self.nodes[usize::from(**n)].zone == z;
-                let held = self.partitions[p].owners.iter().filter(here).count();
-                let given = held.clamp(zone.least, zone.most);
-                given_all += given;
-                self.book(Is::Slot(p, z), given as i32 - held as i32);
-                self.given[p * self.zones.len() + z] = given as u8;
-            }
-            self.book(Is::Partition(p), replicas as i32 - given_all as i32);
-            for &n in &self.partitions[p].owners {
-                self.nodes[usize::from(n)].held.push(p as u16);
-            }
-        }
-        for n in 0..self.nodes.len() {
-            let node = &mut self.nodes[n];
-            // Whoever gives replicas up is not to give up the first partitions always.
-            node.held.sort_by_cached_key(|&p| scrambled(p, n as u16));
-            node.passes = node.held.len().clamp(node.least, node.most);
-            let (held, passes) = (node.held.len() as i32, node.passes as i32);
-            self.book(Is::Node(n), held - passes);
-            self.book(Is::Pool, passes);
-        }
-        self.book(Is::Pool, -((replicas * self.partitions.len()) as i32));
-    }
-
-    fn book(&mut self, at: Is, replicas: i32) {
-        let vertex = self.vertex(at);
-        self.excess[vertex as usize] += replicas;
-    }
-
     /// For each partition the owners, by the indices that [`Network::new`] was given.
     pub fn into_owners(self) -> Vec<Vec<u16>> {
         let member = |n: u16| self.nodes[usize::from(n)].member;
@@ -177,12 +112,12 @@ impl Network {
 
     /// How many replicas must go on from here; how many are lacking, if negative.
     pub fn excess(&self, vertex: Vertex) -> i32 {
-        self.excess[vertex as usize]
+        self.excess[vertex]
     }
 
     /// The vertices from which replicas must go on.
     pub fn sources(&self) -> Vec<Vertex> {
-        (0..self.vertices() as Vertex).filter(|&v| self.excess(v) > 0).collect()
+        (0..self.vertices()).filter(|&v| self.excess(v) > 0).collect()
     }
 
     fn vertex(&self, is: Is) -> Vertex {
@@ -190,17 +125,17 @@ impl Network {
         let slots = partitions + self.partitions.len();
         match is {
             Is::Pool => POOL,
-            Is::Node(n) => (1 + n) as Vertex,
-            Is::Partition(p) => (partitions + p) as Vertex,
-            Is::Slot(p, z) => (slots + p * self.zones.len() + z) as Vertex,
+            Is::Node(n) => 1 + n,
+            Is::Partition(p) => partitions + p,
+            Is::Slot(p, z) => slots + p * self.zones.len() + z,
         }
     }
 
     fn is(&self, vertex: Vertex) -> Is {
         let partitions = 1 + self.nodes.len();
         let slots = partitions + self.partitions.len();
-        match vertex as usize {
-            0 => Is::Pool,
+        match vertex {
+            POOL => Is::Pool,
             n if n < partitions => Is::Node(n - 1),
             p if p < slots => Is::Partition(p - partitions),
             s => Is::Slot((s - slots) / self.zones.len(), (s - slots) % self.zones.len()),
@@ -293,8 +228,8 @@ impl Network {
                 self.nodes[n].held.push(p as u16);
             }
         }
-        self.excess[from as usize] -= 1;
-        self.excess[to as usize] += 1;
+        self.excess[from] -= 1;
+        self.excess[to] += 1;
     }
 }
 
