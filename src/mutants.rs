@@ -39,6 +39,13 @@ pub enum Mutant {
     RetireBeforeAcknowledged,
     /// A ring change seats owners anew that stay.
     SurvivorsChangePlace,
+    /// While a partition changes hands, a write needs no quorum among those who are read from: before the switch, a quorum in the new
+    /// set is enough.
+    WriteQuorumInNewSetOnly,
+    /// A node acknowledges an epoch while writes by an older one are in flight.
+    AcknowledgeWithWritesInFlight,
+    /// Reads go to the arriving owners before they have copied what was there.
+    ReadFromNewOwnersEarly,
 }
 
 #[cfg(feature = "mutants")]
@@ -70,6 +77,10 @@ mod active {
             Mutant::WipedVoterVotesAgain,
             Mutant::RolledBackVoterTakesPart,
         ];
+
+        /// Those of a ring that moves: a simulation of whole nodes with changes of the ring finds them.
+        pub const MOVING: [Mutant; 3] =
+            [Mutant::WriteQuorumInNewSetOnly, Mutant::AcknowledgeWithWritesInFlight, Mutant::ReadFromNewOwnersEarly];
 
         /// Whether this one is switched on, on this thread: a simulation runs in one.
         pub fn is_active(self) -> bool {

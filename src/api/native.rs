@@ -162,7 +162,7 @@ impl Session {
                 let wanted = request.options.timeout_ms.map(|ms| Duration::from_millis(ms as u64));
                 let deadline = arrived + wanted.unwrap_or(longest);
                 let caller = self.answers.clone();
-                calls.push(Call { id, request, caller, permit, arrived, deadline, forwarded: false });
+                calls.push(Call { id, request, caller, permit, arrived, deadline, forwarded: None });
             }
             ToNode::Inspect { id, what } => self.show(id, what),
             ToNode::Tree { id, timeout_ms, request } => self.ask_tree(id, timeout_ms, request),

@@ -92,11 +92,11 @@ impl Inbound {
         let by = |deadline_ms: u32| arrived + Duration::from_millis(deadline_ms as u64);
         let of = |key: &Key| self.node.ring.load().ring.partition_of(key);
         let (partition, call) = match message {
-            ToReplica::Store { id, deadline_ms, key, object, hint, .. } => {
-                (of(&key), ReplicaCall::Store { id, key, object, hint, expires: by(deadline_ms) })
+            ToReplica::Store { id, epoch, deadline_ms, key, object, hint } => {
+                (of(&key), ReplicaCall::Store { id, epoch, key, object, hint, expires: by(deadline_ms) })
             }
-            ToReplica::Fetch { id, deadline_ms, key, .. } => {
-                (of(&key), ReplicaCall::Fetch { id, key, expires: by(deadline_ms) })
+            ToReplica::Fetch { id, epoch, deadline_ms, key, reading } => {
+                (of(&key), ReplicaCall::Fetch { id, epoch, key, reading, expires: by(deadline_ms) })
             }
             ToReplica::Examine { id, key } => (of(&key), ReplicaCall::Examine { id, key }),
             ToReplica::Leaves { id, epoch, partition } => (partition, ReplicaCall::Leaves { id, epoch, partition }),
@@ -111,12 +111,13 @@ impl Inbound {
             ToReplica::Objects { id, epoch, partition, keys } => {
                 (partition, ReplicaCall::Objects { id, epoch, partition, keys })
             }
-            ToReplica::Forward { id, deadline_ms, request, .. } => {
+            ToReplica::Forward { id, epoch, deadline_ms, request } => {
                 let deadline = by(deadline_ms);
                 match self.node.admission.admit() {
                     Some(permit) => {
                         let caller = answers.clone();
-                        forwards.push(Call { id, request, caller, permit, arrived, deadline, forwarded: true });
+                        let forwarded = Some(epoch);
+                        forwards.push(Call { id, request, caller, permit, arrived, deadline, forwarded });
                     }
                     None => answers.answer(id, Epoch::default(), Err(self.node.overloaded())),
                 }
@@ -140,11 +141,11 @@ fn arbiter_of(partition: Partition, arbiters: usize) -> usize {
 struct LinkSink(Arc<Outbox<ToCoordinator>>);
 
 impl ReplicaSink for LinkSink {
-    fn reply(&self, replies: Vec<ReplicaReply>, leased: bool) {
+    fn reply(&self, replies: Vec<ReplicaReply>) {
         for reply in replies {
             let message = match reply {
-                ReplicaReply::Stored { id, result } => ToCoordinator::Stored { id, leased, result },
-                ReplicaReply::Fetched { id, result } => ToCoordinator::Fetched { id, leased, result },
+                ReplicaReply::Stored { id, leased, result } => ToCoordinator::Stored { id, leased, result },
+                ReplicaReply::Fetched { id, leased, result } => ToCoordinator::Fetched { id, leased, result },
                 ReplicaReply::Examined { id, result } => ToCoordinator::Examined { id, result },
                 ReplicaReply::Leaves { id, result } => ToCoordinator::Leaves { id, result },
                 ReplicaReply::Clocks { id, result } => ToCoordinator::Clocks { id, result },

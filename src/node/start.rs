@@ -20,8 +20,9 @@ use super::handoff::{DeliverThrough, Handoff, HandoffParts};
 use super::inspector::{Inspector, InspectorParts, ShowThrough};
 use super::membership_watcher::MembershipWatcher;
 use super::replica::messages::Halt;
+use super::replica::needs_sync::NeedsSync;
 use super::replica::{HintGauge, Replica, ReplicaParts};
-use super::ring_manager::{Follow, RingManager};
+use super::ring_manager::{Follow, Follower, RingManager};
 use super::stats::Stats;
 use super::view::no_health;
 use crate::coordination::nookeeper::Nookeeper;
@@ -85,6 +86,7 @@ impl Node {
         let (ring, lease) = (belonging.ring.clone(), belonging.lease.clone());
         let (engine, free_space) = open(&env, home).await?;
         let hints = Arc::new(HintGauge::count(&*engine)?);
+        let needs_sync = Arc::new(NeedsSync::open(&*engine)?);
         let (disk, gate) = Disk::start(&env, engine.clone(), &config.node.storage, free_space, stats.clone());
 
         let parts = ReplicaParts {
@@ -96,6 +98,7 @@ impl Node {
             limits: config.node.limits.clone(),
             recent_bytes_max: config.node.storage.records_bytes() as usize / env.arbiters(),
             hints: hints.clone(),
+            needs_sync,
             lease: lease.clone(),
             stats: stats.clone(),
             env: env.clone(),
@@ -105,6 +108,8 @@ impl Node {
             env.start(arbiter, move |_| Replica::new(parts, arbiter))
         };
         let replicas = Arc::new((0..env.arbiters()).map(replica).collect::<Vec<_>>());
+        let follow = |replica: &Addr<Replica>| Follow(Follower::Replica(replica.clone()));
+        replicas.iter().for_each(|replica| belonging.ring_manager.do_send(follow(replica)));
 
         let health: Vec<_> = (0..env.arbiters()).map(|_| no_health()).collect();
         let handoff = HandoffParts {
@@ -160,7 +165,8 @@ impl Node {
             let others =
                 [(Origin::Handoff, handoff.clone().recipient()), (Origin::Inspector, inspector.clone().recipient())];
             let (pool, coordinator) = pair(&env, arbiter, pool, coordinator, replicas.clone(), others).await;
-            belonging.ring_manager.do_send(Follow(pool.clone()));
+            belonging.ring_manager.do_send(Follow(Follower::Pool(pool.clone())));
+            belonging.ring_manager.do_send(Follow(Follower::Coordinator(coordinator.clone())));
             pools.push(pool);
             coordinators.push(coordinator);
         }

@@ -46,6 +46,10 @@ named! {
         Overloaded => "overloaded",
         /// Strict requests refused because this node had no lease.
         RingMayBeStale => "ring_may_be_stale",
+        /// Operations that went on, or began anew, by a newer ring.
+        Rebased => "rebased",
+        /// Answers that named a newer ring than the coordinator had: it was waited for.
+        RingAwaited => "ring_awaited",
         /// Requests refused for what they ask.
         Refused => "refused",
         /// Reads that asked one replica more because another was slow.
@@ -58,6 +62,10 @@ named! {
         ReplicaStores => "replica_stores",
         /// Objects handed to coordinators.
         ReplicaFetches => "replica_fetches",
+        /// Requests refused because their ring was older than the replica's.
+        ReplicaMoved => "replica_moved",
+        /// Requests that waited for a newer ring.
+        ReplicaParked => "replica_parked",
         /// Messages dropped because their time had passed.
         Late => "late",
         /// Copies kept for an owner that was down.

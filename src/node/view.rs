@@ -33,12 +33,6 @@ impl RingView {
     pub fn route(&self, partition: Partition) -> &Arc<Route> {
         self.routes[partition.0 as usize].get_or_init(|| Arc::new(self.ring.route(partition)))
     }
-
-    /// A partition's owners in the order of their places, then its fallbacks in theirs.
-    pub fn order(&self, partition: Partition) -> Arc<[StoreId]> {
-        let (route, n) = (self.route(partition), self.ring.replication);
-        route.owners(n).iter().copied().chain(route.fallbacks(n)).collect()
-    }
 }
 
 /// The present ring.

@@ -11,6 +11,7 @@ use super::report::{Inspect, Inspection};
 use super::tree::{TreeAnswer, TreeFailure, TreeRequest};
 use crate::core::id::{Epoch, Partition, StoreId};
 use crate::core::key::Key;
+use crate::core::quorum::age::Reading;
 use crate::core::request::{Answer, Failure, Request};
 
 /// From an application to a node.
@@ -85,7 +86,7 @@ pub enum ToReplica {
     Store {
         /// The caller's number.
         id: u64,
-        /// The caller's ring.
+        /// The age of the key's partition by the caller's ring.
         epoch: Epoch,
         /// Milliseconds left.
         deadline_ms: u32,
@@ -101,19 +102,21 @@ pub enum ToReplica {
     Fetch {
         /// The caller's number.
         id: u64,
-        /// The caller's ring.
+        /// The age of the key's partition by the caller's ring.
         epoch: Epoch,
         /// Milliseconds left.
         deadline_ms: u32,
         /// Whose.
         key: Key,
+        /// On what the caller relies.
+        reading: Reading,
     },
     /// Coordinate this write: the sender is not in the key's preference list. Sent once and never again: if the
     /// link breaks before the answer the outcome is unknown.
     Forward {
         /// The caller's number.
         id: u64,
-        /// The caller's ring.
+        /// The age of the key's partition by the caller's ring.
         epoch: Epoch,
         /// Milliseconds left.
         deadline_ms: u32,
@@ -313,8 +316,8 @@ pub enum ReplicaError {
     /// A bounded queue is full, here or on the way.
     #[error("overloaded: {0}")]
     Overloaded(String),
-    /// The caller's ring is too old for this partition.
-    #[error("moved: the ring is at epoch {0}")]
+    /// The caller's ring is too old for this partition, which changed at the epoch named. Nothing was done.
+    #[error("moved: the partition changed at epoch {0}")]
     Moved(Epoch),
     /// The link broke or the node is down. Made by the caller's side, never sent.
     #[error("unreachable")]

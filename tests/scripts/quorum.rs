@@ -1,6 +1,7 @@
 //! Commands of the quorum scripts: one write or read at a time, as its coordinator sees it.
 //!
 //! Stores are capital letters. Three owners and two fallbacks, all up, unless told: `owners=A,B,C`, `fallbacks=D,E`, `down=C`.
+//! While a partition changes hands it has other owners beside those who are read from: `others=A,B,D`.
 //! The bucket is the default one; `n=`, `pw=`, `pr=`, `sloppy=` and the word `strict` are the request's own.
 //!
 //! A small letter is the store without a lease: `stored b` is B's answer, which counts in no pw.
@@ -10,6 +11,7 @@
 //!   - `stored B …`: these have it on stable storage
 //!   - `failed B …`: these do not, and will not
 //!   - `deadline`: time is up
+//!   - `ring owners=A,B,C others=A,B,D`: a newer ring has these owners; the write goes on by that one
 //! - `object NAME seen=a:2,b:1 live=a:2`: an object for the reads that follow; the value of a live write is its dot's name
 //! - `read r=2`: a read begins; owners are asked in their order. Then what happens to it:
 //!   - `fetched A NAME`: what A holds; also `nothing`, or `garbage`
@@ -23,12 +25,13 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use bytes::Bytes;
 use kv::core::bucket::{Bucket, Conflict, QuorumSize};
-use kv::core::id::StoreId;
+use kv::core::id::{Epoch, Partition, StoreId};
 use kv::core::quorum::Shortfall;
 use kv::core::quorum::read::{Candidates, ReadAction, ReadMachine};
 use kv::core::quorum::size::{QuorumSizes, read_sizes, write_sizes};
 use kv::core::quorum::write::{WriteAction, WriteMachine};
 use kv::core::request::Options;
+use kv::core::ring::Route;
 use kv::core::version::{Actor, Context, Dot, Object, Payload, Sibling, VersionVector};
 
 use crate::{Command, Interpreter};
@@ -55,6 +58,12 @@ impl Interpreter for Quorum {
             }
             "write" => self.write(command),
             "read" => self.read(command),
+            "ring" => {
+                let route = Cluster::of(command)?.route();
+                let Some(Flight::Write(machine)) = &mut self.flight else { return Err("no write is in flight".into()) };
+                let actions = machine.rebase(route.into(), &|store| !self.down.contains(&store));
+                Ok(write_actions(machine, StoreId(0), &actions))
+            }
             "down" | "up" => {
                 let store = store(command.argument(0)?)?;
                 if command.name == "up" {
@@ -78,9 +87,8 @@ impl Quorum {
         let cluster = self.cluster(command)?;
         let sizes = cluster.sizes(command, write_sizes)?;
         let coordinator = store(command.option("coordinator", 'A')?)?;
-        let order: Vec<StoreId> = cluster.owners.into_iter().chain(cluster.fallbacks).collect();
         let live = |store| !self.down.contains(&store);
-        let (machine, actions) = WriteMachine::start(sizes, order.into(), coordinator, &live)
+        let (machine, actions) = WriteMachine::start(sizes, cluster.route().into(), coordinator, &live)
             .map_err(|short| format!("refused, {}", shortfall('w', &short)))?;
         let answer = write_actions(&machine, coordinator, &actions);
         self.flight = Some(Flight::Write(machine));
@@ -103,22 +111,34 @@ impl Quorum {
     fn cluster(&mut self, command: &Command) -> Result<Cluster, String> {
         self.flight = None;
         self.down = stores(&command.option("down", String::new())?)?.into_iter().collect();
-        Ok(Cluster {
-            owners: stores(&command.option("owners", "A,B,C".to_string())?)?,
-            fallbacks: stores(&command.option("fallbacks", "D,E".to_string())?)?,
-        })
+        Cluster::of(command)
     }
 }
 
 /// A preference list.
 struct Cluster {
     owners: Vec<StoreId>,
+    others: Vec<StoreId>,
     fallbacks: Vec<StoreId>,
 }
 
 type SizesOf = fn(&Options, &Bucket, u8) -> Result<QuorumSizes, kv::core::request::Failure>;
 
 impl Cluster {
+    /// Of the stores D and E those that are not owners are the fallbacks, unless told.
+    fn of(command: &Command) -> Result<Cluster, String> {
+        let owners = stores(&command.option("owners", "A,B,C".to_string())?)?;
+        let others = stores(&command.option("others", String::new())?)?;
+        let mut fallbacks = stores(&command.option("fallbacks", "D,E".to_string())?)?;
+        fallbacks.retain(|store| !owners.contains(store) && !others.contains(store));
+        Ok(Cluster { owners, others, fallbacks })
+    }
+
+    fn route(self) -> Route {
+        let (partition, since) = (Partition(0), Epoch::default());
+        Route { partition, since, owners: self.owners, others: self.others, strangers: self.fallbacks }
+    }
+
     fn sizes(&self, command: &Command, of: SizesOf) -> Result<QuorumSizes, String> {
         let given = |key: &str| command.options.iter().any(|(k, _)| *k == key);
         let size = |key| -> Result<Option<QuorumSize>, String> {

@@ -5,10 +5,14 @@
 //! (`on_stored`, `on_failed`, `on_deadline` …) and answers with actions; it never acts and never looks at a clock, so that a
 //! whole quorum can be read as a trace (`tests/scripts/quorum`). Both count with one [`tally::Tally`].
 //!
+//! A ring may change while an operation is in flight. Every message carries the age of its partition, and whoever gets one of another
+//! age than its own decides by [`age`] whether it may be served.
+//!
 //! Every answer says whether its replica held a *lease* when it gave it: whether its node was then surely a member, with a
 //! session that the coordination service had not ended. Only such a replica surely knows who owns the key. An owner that
 //! answers without a lease holds the data and counts in r or w like any other, but in no pr or pw.
 
+pub mod age;
 pub mod read;
 pub mod size;
 pub mod tally;

@@ -108,6 +108,11 @@ impl ReadMachine {
         Ok((machine, actions))
     }
 
+    /// The same read from its beginning, asking others. What was answered before is forgotten: it was asked of owners by an older ring.
+    pub fn restart(&self, candidates: Candidates) -> Result<(ReadMachine, Vec<ReadAction>), Shortfall> {
+        ReadMachine::start(self.sizes, self.conflict, candidates)
+    }
+
     /// `from` answered with the object that it holds, encoded; `leased` if it held a lease when it did. An object that cannot be
     /// read counts as a failure.
     pub fn on_fetched(
@@ -160,9 +165,14 @@ impl ReadMachine {
         self.answered && self.asked.iter().all(|a| a.state != State::Waiting)
     }
 
-    /// Whether pr asks for owners.
-    pub fn is_strict(&self) -> bool {
-        self.sizes.is_strict()
+    /// How many must answer.
+    pub fn sizes(&self) -> QuorumSizes {
+        self.sizes
+    }
+
+    /// Whether the client has its answer.
+    pub fn is_answered(&self) -> bool {
+        self.answered
     }
 
     /// The merge of all answers so far.
@@ -269,8 +279,9 @@ impl ReadMachine {
     fn shortfall(&self, timed_out: bool) -> Shortfall {
         let tally = self.tally();
         let waiting = self.asked.iter().filter(|a| a.primary && a.state == State::Waiting).map(|a| a.store);
-        let without_lease =
-            |a: &&Asked| self.is_strict() && a.primary && matches!(a.state, State::Answered { leased: false, .. });
+        let without_lease = |a: &&Asked| {
+            self.sizes.is_strict() && a.primary && matches!(a.state, State::Answered { leased: false, .. })
+        };
         Shortfall {
             needed: tally.needed,
             got: tally.got,

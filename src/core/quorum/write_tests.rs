@@ -6,14 +6,35 @@ use std::collections::{BTreeMap, BTreeSet};
 use proptest::prelude::*;
 
 use super::*;
+use crate::core::id::{Epoch, Partition};
 
 #[derive(Clone, Debug)]
 struct Setting {
     sizes: QuorumSizes,
-    owners: BTreeSet<StoreId>,
-    order: Vec<StoreId>,
+    route: Arc<Route>,
+    /// The two sets; the second is empty at rest.
+    sets: [BTreeSet<StoreId>; 2],
     coordinator: StoreId,
     live: BTreeSet<StoreId>,
+}
+
+impl Setting {
+    fn is_owner(&self, store: StoreId) -> bool {
+        self.sets.iter().any(|set| set.contains(&store))
+    }
+
+    fn owners(&self) -> BTreeSet<StoreId> {
+        &self.sets[0] | &self.sets[1]
+    }
+
+    /// The sets that need a quorum.
+    fn in_use(&self) -> impl Iterator<Item = &BTreeSet<StoreId>> {
+        self.sets.iter().filter(|set| !set.is_empty())
+    }
+
+    fn all(&self) -> Vec<StoreId> {
+        self.owners().into_iter().chain(self.route.fallbacks(self.sizes.n)).collect()
+    }
 }
 
 /// What happens next; the number picks to whom.
@@ -28,20 +49,43 @@ enum Event {
     Deadline,
 }
 
-fn setting() -> impl Strategy<Value = Setting> {
-    (1u8..=5, 0u128..=4, any::<bool>(), any::<(u8, u8, u8)>(), any::<u16>()).prop_map(
-        |(n, fallbacks, sloppy, (needed, primaries, coordinator), down)| {
-            let order: Vec<StoreId> = (1..=u128::from(n) + fallbacks).map(StoreId).collect();
-            let needed = 1 + needed % n;
-            let coordinator = order[coordinator as usize % order.len()];
-            let is_live = |store: &StoreId| *store == coordinator || down >> store.0 & 1 == 0;
-            Setting {
-                sizes: QuorumSizes { n, needed, primaries: primaries % (needed + 1), sloppy },
-                owners: order[..n as usize].iter().copied().collect(),
-                live: order.iter().copied().filter(is_live).collect(),
-                order,
-                coordinator,
+/// A partition at rest, or one of whose n owners so many are replaced, at places and by an order of any kind.
+fn a_route(n: u8, fallbacks: u128) -> impl Strategy<Value = Route> {
+    let stores = |from: u128, to: u128| (from..to).map(StoreId).collect::<Vec<_>>();
+    let n = u128::from(n);
+    proptest::option::of((0..=n, any::<bool>())).prop_map(move |motion| {
+        let owners = stores(1, n + 1);
+        let (others, next) = match motion {
+            None => (vec![], n + 1),
+            Some((replaced, first)) => {
+                let new = stores(n + 1, n + 1 + replaced);
+                let others = if first {
+                    new.iter().chain(&owners[replaced as usize..]).copied().collect()
+                } else {
+                    owners[..(n - replaced) as usize].iter().chain(&new).copied().collect()
+                };
+                (others, n + 1 + replaced)
             }
+        };
+        let (partition, since) = (Partition(0), Epoch::default());
+        Route { partition, since, owners, others, strangers: stores(next, next + fallbacks) }
+    })
+}
+
+fn setting() -> impl Strategy<Value = Setting> {
+    let route = (1u8..=5, 0u128..=4).prop_flat_map(|(n, fallbacks)| (Just(n), a_route(n, fallbacks)));
+    (route, any::<bool>(), any::<(u8, u8, u8)>(), any::<u16>()).prop_map(
+        |((n, route), sloppy, (needed, primaries, coordinator), down)| {
+            let needed = 1 + needed % n;
+            let sizes = QuorumSizes { n, needed, primaries: primaries % (needed + 1), sloppy };
+            let sets = [route.owners(n), route.others(n)].map(|set| set.iter().copied().collect());
+            let live = BTreeSet::new();
+            let mut setting = Setting { sizes, route: route.into(), sets, coordinator: StoreId(0), live };
+            let all = setting.all();
+            setting.coordinator = all[coordinator as usize % all.len()];
+            let is_live = |store: &StoreId| *store == setting.coordinator || down >> store.0 & 1 == 0;
+            setting.live = all.into_iter().filter(is_live).collect();
+            setting
         },
     )
 }
@@ -56,6 +100,39 @@ fn event() -> impl Strategy<Value = Event> {
     ]
 }
 
+/// The fallbacks that are left, and the owners for whom there was none.
+#[derive(Clone, Debug)]
+struct Stock {
+    /// The owner whose place a coordinator that is none takes.
+    displaced: Option<StoreId>,
+    left: usize,
+    given_up: BTreeSet<StoreId>,
+}
+
+impl Stock {
+    fn of(setting: &Setting) -> Stock {
+        let Setting { route, sizes, live, coordinator, .. } = setting;
+        let mut owners: Vec<StoreId> = route.owners(sizes.n).to_vec();
+        owners.extend(route.others(sizes.n).iter().filter(|store| !setting.sets[0].contains(store)));
+        let is_down = |store: &&StoreId| !live.contains(store);
+        let stands_in = sizes.sloppy && !setting.is_owner(*coordinator);
+        let displaced = stands_in.then(|| owners.iter().find(is_down).or(owners.last()).copied()).flatten();
+        let is_free = |store: &StoreId| store != coordinator && live.contains(store);
+        let left = if sizes.sloppy { route.fallbacks(sizes.n).filter(is_free).count() } else { 0 };
+        let mut stock = Stock { displaced, left, given_up: BTreeSet::new() };
+        owners.iter().filter(is_down).filter(|store| Some(**store) != displaced).for_each(|&owner| stock.take(owner));
+        stock
+    }
+
+    /// Somebody is needed in place of `owner`, or of who stood in for it.
+    fn take(&mut self, owner: StoreId) {
+        match self.left {
+            0 => _ = self.given_up.insert(owner),
+            _ => self.left -= 1,
+        }
+    }
+}
+
 /// A write and all that its surroundings know of it.
 struct Observed {
     setting: Setting,
@@ -66,18 +143,20 @@ struct Observed {
     /// Who stored it, and whether with a lease.
     held: BTreeMap<StoreId, bool>,
     failed: BTreeSet<StoreId>,
+    stock: Stock,
     answer: Option<Result<(), Shortfall>>,
 }
 
 impl Observed {
     fn start(setting: Setting) -> Result<Observed, Shortfall> {
         let live = |store| setting.live.contains(&store);
-        let (machine, actions) =
-            WriteMachine::start(setting.sizes, setting.order.clone().into(), setting.coordinator, &live)?;
+        let (machine, actions) = WriteMachine::start(setting.sizes, setting.route.clone(), setting.coordinator, &live)?;
         let [WriteAction::Mint { hint }] = actions[..] else { panic!("a write begins with the minting: {actions:?}") };
         let sent = BTreeMap::from([(setting.coordinator, hint)]);
         let (held, failed) = (BTreeMap::new(), BTreeSet::new());
-        Ok(Observed { setting, machine, minted: false, sent, held, failed, answer: None })
+        let stock = Stock::of(&setting);
+        assert_eq!(stock.displaced, hint);
+        Ok(Observed { setting, machine, minted: false, sent, held, failed, stock, answer: None })
     }
 
     /// Who may still answer. Nobody answers what was not sent, but a link can break before.
@@ -90,7 +169,7 @@ impl Observed {
         match self.minted {
             true => self.sent.keys().filter(|s| !settled(s)).copied().collect(),
             false if storing => vec![],
-            false => self.setting.owners.iter().filter(unsent).filter(|s| !settled(s)).copied().collect(),
+            false => self.setting.owners().iter().filter(unsent).filter(|s| !settled(s)).copied().collect(),
         }
     }
 
@@ -112,10 +191,11 @@ impl Observed {
             Event::Failed(i) => {
                 let Some(store) = pick(self.pending(false), i) else { return };
                 self.failed.insert(store);
+                self.stock.take(self.sent.get(&store).copied().flatten().unwrap_or(store));
                 self.machine.on_failed(store, &live)
             }
             Event::Stray(i) => {
-                let strays = self.setting.order.iter().copied();
+                let strays = self.setting.all().into_iter();
                 let never_sent = |s: &StoreId| self.minted && !self.sent.contains_key(s);
                 let Some(store) = pick(strays.filter(|s| self.held.contains_key(s) || never_sent(s)).collect(), i)
                 else {
@@ -138,7 +218,7 @@ impl Observed {
                 WriteAction::Send { to, hint } => {
                     assert!(self.minted, "sent before there is a dot");
                     assert!(self.sent.insert(to, hint).is_none(), "{to:?} was sent two copies");
-                    assert_eq!(hint.is_none(), self.setting.owners.contains(&to), "owners hold, fallbacks stand in");
+                    assert_eq!(hint.is_none(), self.setting.is_owner(to), "owners hold, fallbacks stand in");
                     assert!(self.setting.sizes.sloppy || hint.is_none());
                     assert!(self.setting.live.contains(&to));
                 }
@@ -159,41 +239,59 @@ impl Observed {
     }
 
     fn check_answer(&self, answer: &Result<(), Shortfall>, deadline: bool) {
-        match answer {
-            Ok(()) => assert_eq!(self.verdict(), Verdict::Met),
-            Err(short) => {
-                assert_eq!(self.verdict(), if deadline { Verdict::Open } else { Verdict::Lost });
-                assert_eq!(short.timed_out, deadline);
-                assert_eq!(short.got as usize, self.held.len());
-                assert!(short.applied, "the minting was ordered: the write may take effect");
-                assert!(short.missing.iter().all(|owner| !self.held.contains_key(owner)));
-                assert_eq!(short.primaries_got as usize, self.owners_that_hold(true).len(), "pw counts leases");
-                let strict = self.setting.sizes.primaries > 0;
-                let unleased = if strict { self.owners_that_hold(false) } else { BTreeSet::new() };
-                assert_eq!(short.unleased.iter().copied().collect::<BTreeSet<_>>(), unleased);
-            }
-        }
+        let Err(short) = answer else { return assert_eq!(self.verdict(), Verdict::Met) };
+        assert_eq!(self.verdict(), if deadline { Verdict::Open } else { Verdict::Lost });
+        assert_eq!(short.timed_out, deadline);
+        assert!(short.applied, "the minting was ordered: the write may take effect");
+        assert!(short.missing.iter().all(|owner| !self.held.contains_key(owner)));
+        // It is told of a set that is short.
+        let strict = self.setting.sizes.primaries > 0;
+        let is_told_of = |set: &&BTreeSet<StoreId>| {
+            let unleased = if strict { self.owners_that_hold(set, false) } else { BTreeSet::new() };
+            self.verdict_of(set) == self.verdict()
+                && short.got as usize == self.shares_held(set)
+                && short.primaries_got as usize == self.owners_that_hold(set, true).len()
+                && short.unleased.iter().copied().collect::<BTreeSet<_>>() == unleased
+        };
+        assert!(self.setting.in_use().any(|set| is_told_of(&set)), "{short:?} is true of neither set");
     }
 
-    fn owners_that_hold(&self, with_lease: bool) -> BTreeSet<StoreId> {
-        let held =
-            self.held.iter().filter(|(store, leased)| self.setting.owners.contains(store) && **leased == with_lease);
+    /// How many of a set's shares somebody holds.
+    fn shares_held(&self, set: &BTreeSet<StoreId>) -> usize {
+        self.held.keys().filter(|holder| set.contains(&self.sent[holder].unwrap_or(**holder))).count()
+    }
+
+    fn owners_that_hold(&self, set: &BTreeSet<StoreId>, with_lease: bool) -> BTreeSet<StoreId> {
+        let held = self.held.iter().filter(|(store, leased)| set.contains(store) && **leased == with_lease);
         held.map(|(&store, _)| store).collect()
     }
 
-    /// The verdict from first principles: who holds it, and the most that could ever hold it; as owners, only with a lease.
+    /// Whether an owner can hold its own share.
+    fn is_able(&self, owner: StoreId) -> bool {
+        let displaced = self.sent[&self.setting.coordinator];
+        self.setting.live.contains(&owner) && !self.failed.contains(&owner) && displaced != Some(owner)
+    }
+
     fn verdict(&self) -> Verdict {
-        let Setting { sizes, owners, order, live, coordinator } = &self.setting;
-        let displaced = self.sent[coordinator];
-        let able = |store: &&StoreId| live.contains(store) && !self.failed.contains(store);
-        let able_owners = owners.iter().filter(able).filter(|s| Some(**s) != displaced).count();
-        let able_to_count = able_owners - self.owners_that_hold(false).len();
-        let able_others = order.iter().filter(|s| !owners.contains(s)).filter(able).count();
-        let most = (able_owners + if sizes.sloppy { able_others } else { 0 }).min(owners.len());
-        let (w, pw) = (sizes.needed as usize, sizes.primaries as usize);
-        if self.held.len() >= w && self.owners_that_hold(true).len() >= pw {
+        let verdicts: Vec<Verdict> = self.setting.in_use().map(|set| self.verdict_of(set)).collect();
+        if verdicts.contains(&Verdict::Lost) {
+            Verdict::Lost
+        } else if verdicts.contains(&Verdict::Open) {
+            Verdict::Open
+        } else {
             Verdict::Met
-        } else if most < w || able_to_count < pw {
+        }
+    }
+
+    /// The verdict from first principles: who holds it, and the most that could ever hold it; as owners, only with a lease.
+    fn verdict_of(&self, set: &BTreeSet<StoreId>) -> Verdict {
+        let Setting { sizes, .. } = &self.setting;
+        let able_to_count =
+            set.iter().filter(|&&owner| self.is_able(owner)).count() - self.owners_that_hold(set, false).len();
+        let (w, pw) = (sizes.needed as usize, sizes.primaries as usize);
+        if self.shares_held(set) >= w && self.owners_that_hold(set, true).len() >= pw {
+            Verdict::Met
+        } else if set.difference(&self.stock.given_up).count() < w || able_to_count < pw {
             Verdict::Lost
         } else {
             Verdict::Open
@@ -226,15 +324,15 @@ proptest! {
     #[test]
     fn refuses_only_the_impossible(setting in setting()) {
         let live = |store| setting.live.contains(&store);
-        let start = WriteMachine::start(setting.sizes, setting.order.clone().into(), setting.coordinator, &live);
-        let owns = setting.owners.contains(&setting.coordinator);
-        let live_owners = setting.owners.intersection(&setting.live).count();
-        let most = if setting.sizes.sloppy { setting.live.len().min(setting.owners.len()) } else { live_owners };
-        // A coordinator that is a fallback takes the place of an owner, of a live one if all are.
-        let taken = usize::from(!owns && live_owners == setting.owners.len());
-        let possible = most >= setting.sizes.needed as usize
-            && live_owners - taken >= setting.sizes.primaries as usize
-            && (owns || setting.sizes.sloppy);
+        let start = WriteMachine::start(setting.sizes, setting.route.clone(), setting.coordinator, &live);
+        let Stock { displaced, given_up, .. } = Stock::of(&setting);
+        let possible_in = |set: &BTreeSet<StoreId>| {
+            let able = set.iter().filter(|owner| setting.live.contains(owner) && Some(**owner) != displaced);
+            set.difference(&given_up).count() >= setting.sizes.needed as usize
+                && able.count() >= setting.sizes.primaries as usize
+        };
+        let may_coordinate = setting.is_owner(setting.coordinator) || setting.sizes.sloppy;
+        let possible = may_coordinate && setting.in_use().all(possible_in);
         match start {
             Ok(_) => prop_assert!(possible),
             Err(short) => {
@@ -268,11 +366,80 @@ proptest! {
     }
 }
 
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(1000))]
+
+    /// Carried over to another ring, a write is held by who held it as an owner or for one; whoever is to hold it and does not is sent
+    /// it again, and it succeeds once both sets of that ring have their quorum, no sooner.
+    #[test]
+    fn goes_on_by_a_newer_ring(
+        setting in setting(), events in proptest::collection::vec(event(), 0..20), newer in setting(), shift in 0u128..3,
+    ) {
+        let Ok(mut write) = Observed::start(setting.clone()) else { return Ok(()) };
+        write.happen(Event::Minted);
+        events.into_iter().filter(|event| !matches!(event, Event::Deadline)).for_each(|event| write.happen(event));
+        let (before, was_answered) = (write.machine.clone(), write.answer.is_some());
+        let n = setting.sizes.n;
+        let moved = |stores: &[StoreId]| stores.iter().map(|store| StoreId(store.0 + shift)).collect::<Vec<_>>();
+        let route = Arc::new(Route {
+            owners: moved(newer.route.owners(n)),
+            others: moved(newer.route.others(n)),
+            strangers: moved(&newer.route.strangers),
+            ..Route::clone(&newer.route)
+        });
+        let live = |store: StoreId| setting.coordinator == store || !newer.live.contains(&store) || store.0 % 3 > 0;
+        let actions = write.machine.rebase(route.clone(), &live);
+
+        let mut sent = BTreeMap::new();
+        for action in &actions {
+            match action {
+                WriteAction::Mint { .. } => prop_assert!(false, "minted twice"),
+                WriteAction::Send { to, hint } => {
+                    prop_assert!(live(*to) && sent.insert(*to, *hint).is_none());
+                    prop_assert_eq!(hint.is_none(), route.is_owner(*to, n));
+                    prop_assert!(setting.sizes.sloppy || hint.is_none());
+                    prop_assert!(!write.held.contains_key(to) || hint.is_some(), "an owner that holds it is sent it again");
+                }
+                WriteAction::Answer(_) => prop_assert!(!was_answered, "answered twice"),
+            }
+        }
+        let holders: BTreeSet<StoreId> = write.machine.holders().collect();
+        prop_assert!(holders.iter().all(|holder| write.held.contains_key(holder)));
+        for owner in write.held.keys().filter(|store| route.is_owner(**store, n)) {
+            prop_assert!(holders.contains(owner), "an owner that holds it counts");
+        }
+        for holder in holders.iter().filter(|store| !route.is_owner(**store, n)) {
+            let owner = write.sent[holder];
+            prop_assert!(owner.is_some_and(|owner| route.is_owner(owner, n)), "a hint counts for an owner that still is one");
+        }
+        prop_assert_eq!(before.is_minted(), write.machine.is_minted());
+
+        // All that were sent it store it: then it has succeeded, unless it was lost at once.
+        let mut answers: Vec<_> = actions.into_iter().filter(|action| matches!(action, WriteAction::Answer(_))).collect();
+        for (store, _) in sent {
+            answers.extend(write.machine.on_stored(store, true));
+        }
+        prop_assert_eq!(answers.len(), usize::from(!was_answered));
+        if let Some(WriteAction::Answer(Ok(()))) = answers.first() {
+            for set in [route.owners(n), route.others(n)].into_iter().filter(|set| !set.is_empty()) {
+                let share_of = |holder: StoreId| write.machine.shares.iter().find(|s| s.holder == holder).map(|s| s.owner);
+                let held = write.machine.holders().filter(|&holder| share_of(holder).is_some_and(|o| set.contains(&o)));
+                prop_assert!(held.count() >= setting.sizes.needed as usize);
+            }
+        }
+    }
+}
+
 const OWNERS: [StoreId; 3] = [StoreId(1), StoreId(2), StoreId(3)];
 
 fn strict_all() -> WriteMachine {
     let sizes = QuorumSizes { n: 3, needed: 3, primaries: 3, sloppy: false };
-    WriteMachine::start(sizes, OWNERS.into(), OWNERS[0], &|_| true).expect("all are live").0
+    WriteMachine::start(sizes, at_rest().into(), OWNERS[0], &|_| true).expect("all are live").0
+}
+
+fn at_rest() -> Route {
+    let (partition, since) = (Partition(0), Epoch::default());
+    Route { partition, since, owners: OWNERS.to_vec(), others: vec![], strangers: vec![] }
 }
 
 /// The client must not be told that nothing was written while the order to mint is on its way.

@@ -95,11 +95,6 @@ pub enum LinkEvent {
     },
 }
 
-/// The ring has changed: look at it again.
-#[derive(Message, Clone, Copy)]
-#[rtype(result = "()")]
-pub struct RingChanged;
-
 /// How are the links?
 #[derive(Message)]
 #[rtype(result = "PeersReported")]

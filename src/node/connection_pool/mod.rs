@@ -13,9 +13,10 @@ use std::sync::Arc;
 
 use actix::prelude::*;
 
-use self::messages::{LinkEvent, Origin, PeerEvent, PeerSend, PeersReported, ReportPeers, RingChanged};
+use self::messages::{LinkEvent, Origin, PeerEvent, PeerSend, PeersReported, ReportPeers};
 use super::env::{Env, Moment, Purpose, now};
 use super::outbox::{NotTaken, Outbox, OutboxLimits};
+use super::ring_manager::RingChanged;
 use super::stats::{Counter, Stats};
 use super::view::{SharedHealth, SharedRing};
 use crate::config::Config;

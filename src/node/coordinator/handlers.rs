@@ -5,6 +5,7 @@ use actix::prelude::*;
 use super::Coordinator;
 use super::messages::{Calls, Drain, Flush, LocalReplies, ReportLatencies};
 use crate::node::connection_pool::messages::PeerEvent;
+use crate::node::ring_manager::RingChanged;
 
 impl Actor for Coordinator {
     type Context = Context<Self>;
@@ -22,8 +23,7 @@ impl Handler<LocalReplies> for Coordinator {
     type Result = ();
 
     fn handle(&mut self, local: LocalReplies, ctx: &mut Context<Self>) {
-        let LocalReplies { replies, leased } = local;
-        self.turn(ctx, |this, turn| replies.into_iter().for_each(|reply| this.on_local(turn, reply, leased)));
+        self.turn(ctx, |this, turn| local.0.into_iter().for_each(|reply| this.on_local(turn, reply)));
     }
 }
 
@@ -40,6 +40,14 @@ impl Handler<PeerEvent> for Coordinator {
             }
             PeerEvent::Lost { from } => this.on_lost(turn, from),
         });
+    }
+}
+
+impl Handler<RingChanged> for Coordinator {
+    type Result = ();
+
+    fn handle(&mut self, _: RingChanged, ctx: &mut Context<Self>) {
+        self.turn(ctx, |this, turn| this.follow_ring(turn));
     }
 }
 

@@ -29,8 +29,8 @@ pub struct Call {
     pub arrived: Moment,
     /// When it is too late: for a forwarded call what its first node says, else what the request says.
     pub deadline: Moment,
-    /// It was forwarded once and is not forwarded again.
-    pub forwarded: bool,
+    /// It was forwarded once, by a node that knew its partition at this age, and is not forwarded again.
+    pub forwarded: Option<Epoch>,
 }
 
 /// Takes answers, at once and without waiting.
@@ -42,12 +42,7 @@ pub trait Answers: Send + Sync {
 /// Answers of a local Replica that came together.
 #[derive(Message)]
 #[rtype(result = "()")]
-pub struct LocalReplies {
-    /// The answers.
-    pub replies: Vec<ReplicaReply>,
-    /// Whether the store held a lease when they left.
-    pub leased: bool,
-}
+pub struct LocalReplies(pub Vec<ReplicaReply>);
 
 /// From itself, behind whatever is in the mailbox: send what was gathered.
 #[derive(Message)]

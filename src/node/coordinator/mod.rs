@@ -5,14 +5,17 @@
 //! the machines say what to do, `turn` gathers it over all messages that are in the mailbox and sends one batch per
 //! destination. No future waits for a reply, so ten thousand operations cost a table and one timer.
 //!
-//! `reading` and `writing` start operations and translate a machine's actions; `strict` refuses what needs a lease when there is
+//! `reading` and `writing` start operations and translate a machine's actions; `forwarding` passes on what this node may not
+//! coordinate; `moving` carries operations over from one ring to the next; `strict` refuses what needs a lease when there is
 //! none; `failing` names and counts failures; `handlers` says which message leads where;
 //! this file routes events to them.
 
 mod failing;
+mod forwarding;
 mod handlers;
 mod latency;
 pub mod messages;
+mod moving;
 mod reading;
 mod strict;
 mod table;
@@ -25,7 +28,7 @@ use actix::prelude::*;
 
 use self::latency::Latencies;
 use self::messages::{Call, Flush, LocalReplies};
-use self::table::{Alarm, Asker, Head, OperationKind, Table};
+use self::table::{Alarm, Ask, Asker, Head, OperationKind, Table};
 use self::turn::Turn;
 use super::connection_pool::ConnectionPool;
 use super::disk::Gate;
@@ -85,8 +88,8 @@ pub struct Coordinator {
 struct LocalSink(Addr<Coordinator>);
 
 impl ReplicaSink for LocalSink {
-    fn reply(&self, replies: Vec<ReplicaReply>, leased: bool) {
-        self.0.do_send(LocalReplies { replies, leased });
+    fn reply(&self, replies: Vec<ReplicaReply>) {
+        self.0.do_send(LocalReplies(replies));
     }
 }
 
@@ -151,9 +154,6 @@ impl Coordinator {
     fn begin(&mut self, turn: &mut Turn, call: Call) {
         let Call { id, request, caller, permit, arrived, deadline, forwarded } = call;
         let asker = Asker { id, caller, permit };
-        // Before the ring, which is then no older than the one that this vouches for.
-        let term = self.parts.lease.term();
-        let view = self.parts.ring.load_full();
         let limits = &self.parts.config.node.limits;
         let checked = if self.drained.is_some() {
             Err(Failure::ShuttingDown)
@@ -163,14 +163,29 @@ impl Coordinator {
         } else {
             limits.object.check_key(request.operation.key())
         };
-        let timeout = request.options.timeout_ms;
-        let own_deadline = timeout.map_or(deadline, |ms| arrived + std::time::Duration::from_millis(ms as u64));
-        let key = request.operation.key().clone();
-        let head = Head { key, asker: None, arrived, deadline: own_deadline.min(deadline), sent: now() };
-        let result = checked.and_then(|()| match request.operation {
-            Operation::Get { .. } => self.read(turn, &view, term, head, &request.options),
-            _ => self.write(turn, &view, term, head, request, forwarded),
-        });
+        if let Err(failure) = checked {
+            self.count_failure(&failure);
+            return asker.answer(self.parts.ring.load().ring.epoch, Err(failure));
+        }
+        let is_read = matches!(request.operation, Operation::Get { .. });
+        self.parts.stats.count(if is_read { Counter::Reads } else { Counter::Writes });
+        let timeout = request.options.timeout_ms.map(|ms| std::time::Duration::from_millis(ms as u64));
+        let deadline = timeout.map_or(deadline, |timeout| deadline.min(arrived + timeout));
+        self.launch(turn, asker, arrived, deadline, Box::new(Ask { request, forwarded }));
+    }
+
+    /// Starts an operation by the present ring, or answers why not.
+    fn launch(&mut self, turn: &mut Turn, asker: Asker, arrived: Moment, deadline: Moment, ask: Box<Ask>) {
+        // Before the ring, which is then no older than the one that this vouches for.
+        let term = self.parts.lease.term();
+        let view = self.parts.ring.load_full();
+        let key = ask.request.operation.key().clone();
+        let route = view.route(view.ring.partition_of(&key)).clone();
+        let head = Head { key, route, asker: None, arrived, deadline, sent: now() };
+        let result = match ask.request.operation {
+            Operation::Get { .. } => self.read(turn, &view, term, head, &ask.request.options),
+            _ => self.write(turn, &view, term, head, ask),
+        };
         match result {
             Ok(number) => match self.table.get(number) {
                 Some(operation) => operation.head.asker = Some(asker),
@@ -203,20 +218,22 @@ impl Coordinator {
                 self.act_write(turn, id, actions);
                 self.table.remove(id);
             }
-            (OperationKind::Forward { .. }, Alarm::Deadline) => self.forward_timed_out(id),
+            (OperationKind::Forward { .. } | OperationKind::Waiting { .. }, Alarm::Deadline) => {
+                self.unminted_timed_out(id)
+            }
             (_, Alarm::Hedge) => {}
         }
     }
 
-    fn on_local(&mut self, turn: &mut Turn, reply: ReplicaReply, leased: bool) {
+    fn on_local(&mut self, turn: &mut Turn, reply: ReplicaReply) {
         let own = self.parts.store;
         match reply {
             ReplicaReply::Minted { id, object, context, siblings } => {
                 self.on_minted(turn, id, object, context, siblings)
             }
             ReplicaReply::Refused { id, failure } => self.finish(id, Err(failure)),
-            ReplicaReply::Stored { id, result } => self.on_stored(turn, id, own, result, leased),
-            ReplicaReply::Fetched { id, result } => self.on_fetched(turn, id, own, result, leased),
+            ReplicaReply::Stored { id, leased, result } => self.on_stored(turn, id, own, result, leased),
+            ReplicaReply::Fetched { id, leased, result } => self.on_fetched(turn, id, own, result, leased),
             ReplicaReply::Failed { id, error } => self.on_failed(turn, id, own, error),
             ReplicaReply::Examined { .. }
             | ReplicaReply::Hints { .. }
@@ -231,6 +248,9 @@ impl Coordinator {
         match reply {
             ToCoordinator::Stored { id, leased, result } => self.on_stored(turn, id, from, result, leased),
             ToCoordinator::Fetched { id, leased, result } => self.on_fetched(turn, id, from, result, leased),
+            ToCoordinator::Forwarded { id, result: Err(Failure::Moved { epoch }) } => {
+                self.on_failed(turn, id, from, ReplicaError::Moved(epoch))
+            }
             ToCoordinator::Forwarded { id, result } => self.finish(id, result),
             ToCoordinator::Failed { id, error } => self.on_failed(turn, id, from, error),
             ToCoordinator::Examined { .. }
@@ -244,6 +264,11 @@ impl Coordinator {
     /// `from` will not do what operation `id` asked of it.
     fn on_failed(&mut self, turn: &mut Turn, id: u64, from: StoreId, error: ReplicaError) {
         log::debug!("operation {id}: store {from:?}: {error}");
+        if let ReplicaError::Moved(since) = error
+            && self.on_moved(turn, id, since)
+        {
+            return;
+        }
         let Some(operation) = self.table.get(id) else { return };
         match &mut operation.kind {
             OperationKind::Read(machine) => {
@@ -251,7 +276,8 @@ impl Coordinator {
                 self.act_read(turn, id, actions);
             }
             OperationKind::Write { .. } => self.on_not_stored(turn, id, from, &error),
-            OperationKind::Forward { .. } => {}
+            OperationKind::Forward { .. } => self.forward_elsewhere(turn, id, from, &error),
+            OperationKind::Waiting { .. } => {}
         }
     }
 

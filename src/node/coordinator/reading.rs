@@ -6,10 +6,13 @@ use super::failing::failure;
 use super::table::{Alarm, Head, Operation, OperationKind};
 use super::{Coordinator, Turn};
 use crate::core::id::StoreId;
+use crate::core::quorum::age::Reading;
 use crate::core::quorum::read::{Candidates, ReadAction, ReadMachine};
 use crate::core::quorum::size::{QuorumSizes, read_sizes};
 use crate::core::request::{Answer, Failure, Kind, Options, Value};
+use crate::core::ring::{Motion, Route};
 use crate::core::version::Payload;
+use crate::mutant;
 use crate::node::connection_pool::messages::Origin;
 use crate::node::env::{Moment, now};
 use crate::node::lease::Term;
@@ -30,29 +33,37 @@ impl Coordinator {
         head: Head,
         options: &Options,
     ) -> Result<u64, Failure> {
-        self.parts.stats.count(Counter::Reads);
         let bucket = view.buckets.get(&head.key.bucket);
         let sizes = read_sizes(options, bucket, view.ring.replication)?;
         self.check_lease(view, term, sizes, Kind::Read)?;
-        let candidates = self.candidates(&view.order(view.ring.partition_of(&head.key)), sizes);
+        let candidates = self.candidates(view, &head.route, sizes);
         let (machine, actions) = ReadMachine::start(sizes, bucket.conflict, candidates)
             .map_err(|short| failure(view, Kind::Read, short, Duration::ZERO))?;
         let id = self.table.number();
-        let patience = self.patience(&actions);
-        self.table.set_alarm(head.sent + patience, id, Alarm::Hedge);
         self.table.insert(id, Operation { head, kind: OperationKind::Read(machine) });
-        self.act_read(turn, id, actions);
+        self.ask(turn, id, actions);
         Ok(id)
     }
 
+    /// Sends a read's first questions.
+    pub(super) fn ask(&mut self, turn: &mut Turn, id: u64, actions: Vec<ReadAction>) {
+        let patience = self.patience(&actions);
+        self.table.set_alarm(now() + patience, id, Alarm::Hedge);
+        self.act_read(turn, id, actions);
+    }
+
     /// Live owners, this one first and then the quickest; fallbacks only where an owner is down.
-    fn candidates(&self, order: &[StoreId], sizes: QuorumSizes) -> Candidates {
+    pub(super) fn candidates(&self, view: &RingView, route: &Route, sizes: QuorumSizes) -> Candidates {
         let (own, is_live) = (self.parts.store, self.live());
-        let (owners, rest) = order.split_at((sizes.n as usize).min(order.len()));
+        let motion = &view.ring.slices()[route.partition.0 as usize].motion;
+        let owners = match motion {
+            Some(Motion::Pending(_)) if mutant!(ReadFromNewOwnersEarly) => route.others(sizes.n),
+            _ => route.owners(sizes.n),
+        };
         let (mut live, down): (Vec<_>, Vec<_>) = owners.iter().partition(|&&store| is_live(store));
         live.sort_by_key(|&store| (store != own, self.latencies.p50_us(store)));
         let fallbacks = if sizes.sloppy {
-            rest.iter().copied().filter(|&store| is_live(store)).take(sizes.n as usize).collect()
+            route.fallbacks(sizes.n).filter(|&store| is_live(store)).take(sizes.n as usize).collect()
         } else {
             vec![]
         };
@@ -95,18 +106,21 @@ impl Coordinator {
     }
 
     fn fetch(&mut self, turn: &mut Turn, id: u64, from: StoreId) {
-        let view = self.parts.ring.load_full();
         let own = self.parts.store;
-        let Some(operation) = self.table.get(id) else { return };
-        let (key, deadline) = (operation.head.key.clone(), operation.head.deadline);
+        let Some(Operation { head, kind: OperationKind::Read(machine) }) = self.table.get(id) else { return };
+        let (sizes, route) = (machine.sizes(), head.route.clone());
+        let reading = match route.is_owner(from, sizes.n) {
+            true if sizes.is_strict() => Reading::Strict,
+            true => Reading::Sloppy,
+            false => Reading::StandIn,
+        };
+        let (key, epoch, deadline) = (head.key.clone(), route.since, head.deadline);
         if from == own {
-            let arbiter = self.arbiter_of(view.ring.partition_of(&key));
-            turn.local(arbiter, ReplicaCall::Fetch { id, key, expires: deadline });
+            let arbiter = self.arbiter_of(route.partition);
+            turn.local(arbiter, ReplicaCall::Fetch { id, epoch, key, reading, expires: deadline });
         } else {
-            let deadline_ms = millis_left(deadline);
-            let message =
-                ToReplica::Fetch { id: Origin::Coordinator.number(id), epoch: view.ring.epoch, deadline_ms, key };
-            turn.remote(from, message);
+            let (id, deadline_ms) = (Origin::Coordinator.number(id), millis_left(deadline));
+            turn.remote(from, ToReplica::Fetch { id, epoch, deadline_ms, key, reading });
         }
     }
 
@@ -168,23 +182,21 @@ impl Coordinator {
 
     /// Sends the merged object to an owner that was behind.
     fn repair(&mut self, turn: &mut Turn, id: u64, to: StoreId) {
-        let view = self.parts.ring.load_full();
         let own = self.parts.store;
         let timeout = Duration::from_millis(self.parts.config.node.timing.request_timeout_ms);
         let Some(Operation { head, kind: OperationKind::Read(machine) }) = self.table.get(id) else { return };
         let Some(object) = machine.merged().map(|object| object.encode()) else { return };
-        let key = head.key.clone();
+        let (key, route) = (head.key.clone(), head.route.clone());
         if !self.repairs.take(object.len() as u64) {
             self.parts.stats.count(Counter::ReadRepairsSkipped);
             return;
         }
         self.parts.stats.count(Counter::ReadRepairs);
         if to == own {
-            let arbiter = self.arbiter_of(view.ring.partition_of(&key));
-            let expires = now() + timeout;
-            turn.local(arbiter, ReplicaCall::Store { id: NOBODY, key, object, hint: None, expires });
+            let (arbiter, epoch, expires) = (self.arbiter_of(route.partition), route.since, now() + timeout);
+            turn.local(arbiter, ReplicaCall::Store { id: NOBODY, epoch, key, object, hint: None, expires });
         } else {
-            let (epoch, deadline_ms) = (view.ring.epoch, timeout.as_millis() as u32);
+            let (epoch, deadline_ms) = (route.since, timeout.as_millis() as u32);
             let id = Origin::Coordinator.number(NOBODY);
             turn.remote(to, ToReplica::Store { id, epoch, deadline_ms, key, object, hint: None });
         }

@@ -29,9 +29,9 @@ impl Coordinator {
     /// Refuses to call an operation a success if it is strict and the lease has ended meanwhile.
     pub(super) fn check_lease_again(&mut self, id: u64, kind: Kind) -> Result<(), Failure> {
         let is_strict = match self.table.get(id).map(|operation| &operation.kind) {
-            Some(OperationKind::Read(machine)) => machine.is_strict(),
+            Some(OperationKind::Read(machine)) => machine.sizes().is_strict(),
             Some(OperationKind::Write { machine, .. }) => machine.is_strict(),
-            Some(OperationKind::Forward { .. }) | None => false,
+            Some(OperationKind::Forward { .. } | OperationKind::Waiting { .. }) | None => false,
         };
         if !is_strict {
             return Ok(());

@@ -8,6 +8,7 @@ use crate::core::key::Key;
 use crate::core::quorum::read::ReadMachine;
 use crate::core::quorum::write::WriteMachine;
 use crate::core::request::{Answer, Failure, Request};
+use crate::core::ring::Route;
 use crate::node::admission::Permit;
 use crate::node::coordinator::messages::Answers;
 use crate::node::env::Moment;
@@ -25,6 +26,8 @@ pub enum Alarm {
 pub struct Head {
     /// Whose key.
     pub key: Key,
+    /// By what ring it goes.
+    pub route: Arc<Route>,
     /// Who asked; taken when answered.
     pub asker: Option<Asker>,
     /// When it came.
@@ -70,6 +73,8 @@ pub enum OperationKind {
     Write {
         /// Its quorum.
         machine: WriteMachine,
+        /// As it was asked for, until it is minted.
+        ask: Option<Box<Ask>>,
         /// The answer, once minted: context and siblings.
         minted: Option<(bytes::Bytes, u32)>,
         /// The merged object, encoded, for whoever is still to get it.
@@ -82,8 +87,34 @@ pub enum OperationKind {
         /// Others that could have it, should it not reach the first.
         others: Vec<StoreId>,
         /// What to send.
-        request: Box<Request>,
+        ask: Box<Ask>,
     },
+    /// A write that has not begun, because this node's ring is older than that of somebody who was asked, or asks.
+    Waiting {
+        /// The age of its partition that is waited for.
+        until: Epoch,
+        /// What begins then.
+        ask: Box<Ask>,
+    },
+}
+
+impl OperationKind {
+    /// The request of a write that was not minted here.
+    pub fn into_ask(self) -> Option<Box<Ask>> {
+        match self {
+            OperationKind::Write { ask, .. } => ask,
+            OperationKind::Forward { ask, .. } | OperationKind::Waiting { ask, .. } => Some(ask),
+            OperationKind::Read(_) => None,
+        }
+    }
+}
+
+/// A request as it came.
+pub struct Ask {
+    /// What to do.
+    pub request: Request,
+    /// If another node forwarded it: the age of its partition there.
+    pub forwarded: Option<Epoch>,
 }
 
 /// All operations in flight, by number, and their alarms, by time.
@@ -117,6 +148,14 @@ impl Table {
         let operation = self.operations.remove(&id)?;
         self.alarms.remove(&(operation.head.deadline, id, Alarm::Deadline));
         Some(operation)
+    }
+
+    /// Gives an operation another number: replies to the old one find nothing.
+    pub fn renumber(&mut self, id: u64) -> Option<u64> {
+        let operation = self.remove(id)?;
+        let number = self.number();
+        self.insert(number, operation);
+        Some(number)
     }
 
     /// Rings at `at`.

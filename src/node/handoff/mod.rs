@@ -73,7 +73,7 @@ pub struct DeliverThrough(pub Addr<ConnectionPool>);
 struct ScanSink(Addr<Handoff>);
 
 impl ReplicaSink for ScanSink {
-    fn reply(&self, replies: Vec<ReplicaReply>, _: bool) {
+    fn reply(&self, replies: Vec<ReplicaReply>) {
         self.0.do_send(Scanned(replies));
     }
 }
@@ -118,7 +118,7 @@ impl Handoff {
 
     fn deliver(&mut self, target: StoreId, hints: Vec<HeldHint>, next: Option<Bytes>, ctx: &mut Context<Self>) {
         let deadline_ms = self.parts.config.node.timing.request_timeout_ms as u32;
-        let epoch = self.parts.ring.load().ring.epoch;
+        let view = self.parts.ring.load_full();
         let (Some(delivery), Some(pool)) = (self.deliveries.get_mut(&target), &self.pool) else { return };
         if next.is_none() {
             delivery.arbiter += 1;
@@ -128,6 +128,7 @@ impl Handoff {
         for HeldHint { key, object, clock } in hints {
             self.last += 1;
             delivery.waiting.insert(self.last, (key.clone(), clock));
+            let epoch = view.ring.since(view.ring.partition_of(&key));
             let id = Origin::Handoff.number(self.last);
             messages.push(ToReplica::Store { id, epoch, deadline_ms, key, object, hint: None });
         }

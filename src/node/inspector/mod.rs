@@ -97,7 +97,7 @@ struct ExaminedHere(Vec<ReplicaReply>);
 struct ExamineSink(Addr<Inspector>);
 
 impl ReplicaSink for ExamineSink {
-    fn reply(&self, replies: Vec<ReplicaReply>, _: bool) {
+    fn reply(&self, replies: Vec<ReplicaReply>) {
         self.0.do_send(ExaminedHere(replies));
     }
 }
@@ -141,8 +141,10 @@ impl Inspector {
     fn locate(&mut self, key: Key, ctx: &mut Context<Self>) -> ResponseFuture<Inspection> {
         let view = self.parts.ring.load_full();
         let partition = view.ring.partition_of(&key);
-        let order = view.order(partition);
-        let members: Vec<Member> = order.iter().filter_map(|store| view.ring.member(*store)).cloned().collect();
+        let (route, n) = (view.route(partition), view.ring.replication);
+        let arriving_or_departing = route.others(n).iter().filter(|store| !route.owners(n).contains(store));
+        let order = route.owners(n).iter().chain(arriving_or_departing).copied().chain(route.fallbacks(n));
+        let members: Vec<Member> = order.filter_map(|store| view.ring.member(store)).cloned().collect();
         let asked: Vec<_> = members.iter().map(|member| self.examine(member, &key, ctx)).collect();
         let patience = Duration::from_millis(self.parts.config.node.timing.peer_timeout_ms);
         Box::pin(async move {

@@ -13,8 +13,9 @@ use crate::coordination::api::{self, Session, SessionState, Watch};
 use crate::coordination::registry::{self, Admitted, Error};
 use crate::coordination::watch::Watched;
 use crate::core::id::{Epoch, Start};
+use crate::mutant;
 use crate::node::env::Purpose;
-use crate::node::ring_manager::NewMembership;
+use crate::node::ring_manager::{Adopt, NewMembership};
 
 /// The first pause after a failure; each further one is twice as long.
 const PAUSE_MIN: Duration = Duration::from_millis(100);
@@ -141,7 +142,7 @@ impl Watcher {
         }
     }
 
-    /// Reads the registry, judges oneself, and passes on what is new.
+    /// Reads the registry, judges oneself, and passes on what is new. The ring is acknowledged once this node works by it alone.
     async fn refresh(&mut self, session: &dyn Session, admitted: &Admitted) -> Result<(), Ended> {
         let parts = &self.parts;
         let start = Start { store: admitted.store, ..parts.joiner.start };
@@ -159,6 +160,9 @@ impl Watcher {
                 registry::differences(&view, &parts.config.cluster).iter().for_each(|told| log::warn!("{told}"));
             }
             parts.listener.seen(&view);
+            if !mutant!(AcknowledgeWithWritesInFlight) {
+                parts.ring_manager.send(Adopt).await?;
+            }
             if registry::acknowledge(session, admitted.node, epoch).await? {
                 return Ok(());
             }

@@ -7,6 +7,7 @@ use arc_swap::ArcSwap;
 use tokio::sync::mpsc::{UnboundedSender, unbounded_channel};
 
 use super::super::messages::{ReplicaBatch, ReplicaCall, ReplicaSink};
+use super::super::needs_sync::NeedsSync;
 use super::super::{HintGauge, ReplicaParts};
 use super::*;
 use crate::config::{NodeLimits, StorageConfig};
@@ -30,7 +31,7 @@ const STRANGER: u128 = 9;
 struct Sink(UnboundedSender<ReplicaReply>);
 
 impl ReplicaSink for Sink {
-    fn reply(&self, replies: Vec<ReplicaReply>, _: bool) {
+    fn reply(&self, replies: Vec<ReplicaReply>) {
         // A test may have heard enough.
         replies.into_iter().for_each(|reply| drop(self.0.send(reply)));
     }
@@ -56,6 +57,7 @@ fn replica(store: u128, disk: &MemoryDisk) -> Addr<Replica> {
     let parts = ReplicaParts {
         store: StoreId(store),
         hints: Arc::new(HintGauge::count(&*engine).expect("the engine reads")),
+        needs_sync: Arc::new(NeedsSync::open(&*engine).expect("the engine reads")),
         engine,
         disk,
         gate,
@@ -125,7 +127,14 @@ async fn objects(replica: &Addr<Replica>, keys: Vec<Bytes>) -> ObjectsPage {
 
 async fn store(replica: &Addr<Replica>, objects: impl IntoIterator<Item = (Key, Bytes)>) {
     let expires = now() + std::time::Duration::from_secs(60);
-    let store = |(i, (key, object))| ReplicaCall::Store { id: i as u64, key, object, hint: None, expires };
+    let store = |(i, (key, object))| ReplicaCall::Store {
+        id: i as u64,
+        epoch: Epoch::default(),
+        key,
+        object,
+        hint: None,
+        expires,
+    };
     let calls: Vec<ReplicaCall> = objects.into_iter().enumerate().map(store).collect();
     for reply in ask_all(replica, calls).await {
         assert!(matches!(reply, ReplicaReply::Stored { result: Ok(()), .. }), "{reply:?}");
@@ -304,13 +313,20 @@ fn a_copy_is_dropped_only_at_its_version_and_when_nobody_needs_it() {
         let expires = now() + std::time::Duration::from_secs(60);
         let object = object(1, 100).encode();
         let hint = Some(StoreId(1));
-        let hinted = ReplicaCall::Store { id: 1, key: key.clone(), object: object.clone(), hint, expires };
+        let hinted = ReplicaCall::Store {
+            id: 1,
+            epoch: Epoch::default(),
+            key: key.clone(),
+            object: object.clone(),
+            hint,
+            expires,
+        };
         ask(&stranger, hinted).await;
         assert!(!drop_key(&stranger, &key, clock).await, "a hint is kept for it");
 
         let stranger = replica(STRANGER, &MemoryDisk::new());
         let in_flight = vec![
-            ReplicaCall::Store { id: 1, key: key.clone(), object, hint: None, expires },
+            ReplicaCall::Store { id: 1, epoch: Epoch::default(), key: key.clone(), object, hint: None, expires },
             ReplicaCall::Drop { id: 2, key: key.clone(), clock },
         ];
         let replies = ask_all(&stranger, in_flight).await;

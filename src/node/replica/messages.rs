@@ -7,6 +7,7 @@ use bytes::Bytes;
 
 use crate::core::id::{Epoch, Partition, StoreId};
 use crate::core::key::Key;
+use crate::core::quorum::age::Reading;
 use crate::core::request::Failure;
 use crate::core::version::Clock;
 use crate::core::version::mint::Write;
@@ -27,8 +28,8 @@ pub struct ReplicaBatch {
 
 /// Takes a Replica's answers, at once and without waiting.
 pub trait ReplicaSink: Send + Sync {
-    /// Some answers; `leased` if the store held a lease when they left, so that it counts in pr and pw.
-    fn reply(&self, replies: Vec<ReplicaReply>, leased: bool);
+    /// Some answers.
+    fn reply(&self, replies: Vec<ReplicaReply>);
 }
 
 /// One thing to do.
@@ -37,6 +38,8 @@ pub enum ReplicaCall {
     Mint {
         /// The asker's number.
         id: u64,
+        /// The age of the key's partition by the asker's ring.
+        epoch: Epoch,
         /// Whose.
         key: Key,
         /// The write.
@@ -50,6 +53,8 @@ pub enum ReplicaCall {
     Store {
         /// The asker's number.
         id: u64,
+        /// As in `Mint`.
+        epoch: Epoch,
         /// Whose.
         key: Key,
         /// The object, encoded.
@@ -63,8 +68,12 @@ pub enum ReplicaCall {
     Fetch {
         /// The asker's number.
         id: u64,
+        /// As in `Mint`.
+        epoch: Epoch,
         /// Whose.
         key: Key,
+        /// On what the asker relies.
+        reading: Reading,
         /// When it is too late to begin.
         expires: Moment,
     },
@@ -201,6 +210,8 @@ pub enum ReplicaReply {
     Stored {
         /// The asker's number.
         id: u64,
+        /// Whether it counts in pw: the partition is in sync and, once the answer has left, the store held a lease then.
+        leased: bool,
         /// Ok, or why not.
         result: Result<(), ReplicaError>,
     },
@@ -208,6 +219,8 @@ pub enum ReplicaReply {
     Fetched {
         /// The asker's number.
         id: u64,
+        /// Whether it counts in pr, as in `Stored`.
+        leased: bool,
         /// The object, encoded.
         result: Result<Option<Object>, ReplicaError>,
     },
@@ -270,6 +283,14 @@ impl ReplicaReply {
         ReplicaReply::Failed { id, error }
     }
 
+    /// The same answer as it leaves: without a lease it counts in no pr and pw.
+    pub fn leaving(mut self, with_lease: bool) -> ReplicaReply {
+        if let ReplicaReply::Stored { leased, .. } | ReplicaReply::Fetched { leased, .. } = &mut self {
+            *leased &= with_lease;
+        }
+        self
+    }
+
     /// The asker's number.
     pub fn id(&self) -> u64 {
         match self {
@@ -317,6 +338,11 @@ pub struct Unwritten {
     /// The engine may show what is not durable, and takes no more writes.
     pub engine_shows_it: bool,
 }
+
+/// Answered when everything that was accepted before this is durable, or will never be.
+#[derive(Message, Clone, Copy)]
+#[rtype(result = "()")]
+pub struct Settle;
 
 /// Stop, after everything that was asked before.
 #[derive(Message)]

@@ -7,6 +7,10 @@
 //!
 //! Every reply says whether the store holds a [`Lease`] at that moment, after everything that it speaks of was read or made durable.
 //!
+//! Before it does anything it looks at the age by which it is asked (`parking`): what comes by an older ring may have moved, what
+//! comes by a newer one may have to wait for it. A partition of which this store may miss something is marked in [`needs_sync`] and counts in
+//! no pr and pw.
+//!
 //! Of partitions that other stores compare with their own it keeps Merkle leaves (`tree`), and tells what they hold
 //! ([`crate::wire::exchange`]).
 //!
@@ -17,8 +21,11 @@ mod exchange_drop;
 mod exchange_walk;
 mod hints;
 pub mod messages;
+pub mod needs_sync;
+mod parking;
 mod pending;
 mod recent;
+mod settling;
 mod storing;
 mod tree;
 mod tree_making;
@@ -31,8 +38,11 @@ use rand::Rng;
 use rand::rngs::StdRng;
 
 use self::messages::{Flushed, Halt, ReplicaBatch, ReplicaCall, ReplicaReply, ReplicaSink, Unwritten};
+use self::needs_sync::NeedsSync;
+use self::parking::Parking;
 use self::pending::Pending;
 use self::recent::Recent;
+use self::settling::Settling;
 use self::tree::Trees;
 use super::disk::{Disk, Gate, Ticket};
 use super::env::{Env, Purpose};
@@ -67,6 +77,8 @@ pub struct ReplicaParts {
     pub recent_bytes_max: usize,
     /// How many hints it holds.
     pub hints: Arc<HintGauge>,
+    /// The partitions of which it may miss something.
+    pub needs_sync: Arc<NeedsSync>,
     /// Whether this store counts in pr and pw.
     pub lease: Lease,
     /// What it counts.
@@ -92,6 +104,8 @@ pub struct Replica {
     trees_rest: bool,
     ticket: Ticket,
     waiting: BTreeMap<Ticket, Acknowledgements>,
+    parking: Parking,
+    settling: Settling,
 }
 
 impl Replica {
@@ -112,6 +126,8 @@ impl Replica {
             trees_rest: false,
             ticket: 0,
             waiting: BTreeMap::new(),
+            parking: Parking::default(),
+            settling: Settling::default(),
         }
     }
 
@@ -120,14 +136,15 @@ impl Replica {
         let mut turn = Turn { ticket: self.ticket + 1, ..Turn::default() };
         for call in batch.calls {
             let id = call.id();
+            let Some(call) = self.admit(&mut turn, call, &batch.sink, ctx) else { continue };
             let outcome = match call {
-                ReplicaCall::Mint { id, key, write, hint, expires } => {
+                ReplicaCall::Mint { id, key, write, hint, expires, .. } => {
                     self.mint(&mut turn, id, key, *write, hint, expires)
                 }
-                ReplicaCall::Store { id, key, object, hint, expires } => {
+                ReplicaCall::Store { id, key, object, hint, expires, .. } => {
                     self.store(&mut turn, id, key, object, hint, expires)
                 }
-                ReplicaCall::Fetch { id, key, expires } => self.fetch(&mut turn, id, key, expires),
+                ReplicaCall::Fetch { id, key, expires, .. } => self.fetch(&mut turn, id, key, expires),
                 ReplicaCall::Examine { id, key } => self.examine(&mut turn, id, key),
                 ReplicaCall::ScanHints { id, target, after, limit } => {
                     self.scan_hints(&mut turn, id, target, after, limit)
@@ -160,6 +177,7 @@ impl Replica {
     }
 
     fn flushed(&mut self, flushed: Flushed) {
+        self.settling.flushed(flushed.ticket);
         if let Err(Unwritten { reason, engine_shows_it }) = &flushed.result {
             // A dot may have left that nobody here remembers: no actor may be continued.
             self.life = Life::begin(incarnation(&self.parts, &mut self.rng));
@@ -196,10 +214,11 @@ impl Replica {
 
     fn reply(&self, sink: &dyn ReplicaSink, replies: Vec<ReplicaReply>) {
         let leased = self.parts.lease.is_held(self.parts.env.boot_time());
+        let replies = replies.into_iter().map(|reply| reply.leaving(leased)).collect();
         if leased && let Some(observer) = self.parts.env.observer() {
             observer.strict_counted(self.parts.store);
         }
-        sink.reply(replies, leased);
+        sink.reply(replies);
     }
 }
 

@@ -53,7 +53,7 @@ impl Replica {
         }
         let siblings = minted.record.object.siblings.len() as u32;
         turn.now.push(ReplicaReply::Minted { id, object, context: minted.context.encode(&key), siblings });
-        let stored = ReplicaReply::Stored { id, result: Ok(()) };
+        let stored = self.stored_reply(id, &place);
         if mutant!(CountWithoutStoring) {
             turn.now.push(stored);
             return Ok(());
@@ -77,7 +77,7 @@ impl Replica {
         self.count(Counter::ReplicaStores);
         let place = self.place(&key);
         let (newest, in_flight) = self.newest(&place.stored)?;
-        let stored = ReplicaReply::Stored { id, result: Ok(()) };
+        let stored = self.stored_reply(id, &place);
         let theirs = Object::decode(&object).map_err(malformed)?;
         let mut record = decode(&newest)?;
         let (merged, doubt) = record.merge(&theirs, self.conflict(&key), &self.life);
@@ -100,8 +100,10 @@ impl Replica {
     pub(super) fn fetch(&mut self, turn: &mut Turn, id: u64, key: Key, expires: Moment) -> Outcome {
         self.check_time(expires)?;
         self.count(Counter::ReplicaFetches);
-        let object = self.durable_object(&self.place(&key).stored)?;
-        turn.now.push(ReplicaReply::Fetched { id, result: Ok(object.map(message::Object)) });
+        let place = self.place(&key);
+        let object = self.durable_object(&place.stored)?.map(message::Object);
+        let leased = !self.parts.needs_sync.contains(place.partition);
+        turn.now.push(ReplicaReply::Fetched { id, leased, result: Ok(object) });
         Ok(())
     }
 
@@ -111,6 +113,12 @@ impl Replica {
         let hints = self.hinted_targets(&place.stored)?;
         turn.now.push(ReplicaReply::Examined { id, result: Ok(Examined { object, hints }) });
         Ok(())
+    }
+
+    /// For when it is durable.
+    fn stored_reply(&self, id: u64, place: &Place) -> ReplicaReply {
+        let leased = !self.parts.needs_sync.contains(place.partition);
+        ReplicaReply::Stored { id, leased, result: Ok(()) }
     }
 
     /// Adds a record, and with it a hint, to the batch of this turn.

@@ -1,8 +1,12 @@
 //! The RingManager: owns the ring.
 //!
 //! It turns a membership into a ring and publishes it as an immutable snapshot ([`super::view::RingView`]) that everybody reads
-//! without a message. Whoever must act on a change (the pools dial new members) is told that there is one. An
+//! without a message. Whoever must act on a change is told that there is one: the pools dial new members, the coordinators carry
+//! their operations over, the replicas serve what waited for it. An
 //! older epoch than the published one is refused: rings never go back, not even if whoever keeps them has lost some.
+//!
+//! Before the node may acknowledge a ring it must work by it alone ([`Adopt`]): nothing that was begun by an older one may still be on
+//! its way to a disk, here or elsewhere.
 
 use std::sync::Arc;
 
@@ -11,7 +15,9 @@ use arc_swap::ArcSwap;
 use tokio::sync::oneshot;
 
 use super::connection_pool::ConnectionPool;
-use super::connection_pool::messages::RingChanged;
+use super::coordinator::Coordinator;
+use super::replica::Replica;
+use super::replica::messages::Settle;
 use super::view::{RingView, SharedRing};
 use crate::coordination::Membership;
 use crate::core::id::Epoch;
@@ -43,10 +49,41 @@ pub enum NotPublished {
     },
 }
 
-/// Tell this pool of changes.
+/// The ring has changed: look at it again. Answered when that is done.
+#[derive(Message, Clone, Copy)]
+#[rtype(result = "()")]
+pub struct RingChanged;
+
+/// Tell this one of changes, and at once of the ring that there is.
 #[derive(Message)]
 #[rtype(result = "()")]
-pub struct Follow(pub Addr<ConnectionPool>);
+pub struct Follow(pub Follower);
+
+/// Who acts on a change of the ring.
+pub enum Follower {
+    /// Links to its members.
+    Pool(Addr<ConnectionPool>),
+    /// Carries operations over to it.
+    Coordinator(Addr<Coordinator>),
+    /// Serves what waited for it, and knows what was accepted by an older one.
+    Replica(Addr<Replica>),
+}
+
+impl Follower {
+    fn tell(&self) {
+        match self {
+            Follower::Pool(pool) => pool.do_send(RingChanged),
+            Follower::Coordinator(coordinator) => coordinator.do_send(RingChanged),
+            Follower::Replica(replica) => replica.do_send(RingChanged),
+        }
+    }
+}
+
+/// Answered when this node works by the published ring alone: no operation here goes by an older one and could still succeed by it, and
+/// what its replicas accepted by an older one is durable or will never be. Only then its epoch may be acknowledged.
+#[derive(Message, Clone, Copy)]
+#[rtype(result = "()")]
+pub struct Adopt;
 
 /// Where rings are published.
 enum Published {
@@ -59,7 +96,7 @@ enum Published {
 /// The actor.
 pub struct RingManager {
     published: Published,
-    followers: Vec<Addr<ConnectionPool>>,
+    followers: Vec<Follower>,
 }
 
 impl RingManager {
@@ -92,7 +129,7 @@ impl RingManager {
                     return Ok(());
                 }
                 ring.store(make()?.into());
-                self.followers.iter().for_each(|pool| pool.do_send(RingChanged));
+                self.followers.iter().for_each(Follower::tell);
             }
         }
         log::info!("the ring is at epoch {epoch}");
@@ -116,7 +153,37 @@ impl Handler<Follow> for RingManager {
     type Result = ();
 
     fn handle(&mut self, follow: Follow, _: &mut Context<Self>) {
+        // It may have looked before the last ring was published, and not have been told of that.
+        follow.0.tell();
         self.followers.push(follow.0);
+    }
+}
+
+impl Handler<Adopt> for RingManager {
+    type Result = ResponseFuture<()>;
+
+    fn handle(&mut self, _: Adopt, _: &mut Context<Self>) -> ResponseFuture<()> {
+        let (mut coordinators, mut replicas) = (vec![], vec![]);
+        for follower in &self.followers {
+            match follower {
+                Follower::Pool(_) => {}
+                Follower::Coordinator(coordinator) => coordinators.push(coordinator.clone()),
+                Follower::Replica(replica) => replicas.push(replica.clone()),
+            }
+        }
+        Box::pin(async move {
+            // Whoever does not answer has stopped, and everything that it had begun with it. All are asked before the first is
+            // waited for.
+            let rebased: Vec<_> = coordinators.iter().map(|coordinator| coordinator.send(RingChanged)).collect();
+            for rebased in rebased {
+                let _ = rebased.await;
+            }
+            // Coordinators first: what they have asked by the older ring until now is in the replicas' mailboxes, before this.
+            let settled: Vec<_> = replicas.iter().map(|replica| replica.send(Settle)).collect();
+            for settled in settled {
+                let _ = settled.await;
+            }
+        })
     }
 }
 
