@@ -3,6 +3,7 @@
 use crate::coordination::api;
 use crate::coordination::tree::Path;
 use crate::core::id::{ClusterId, NodeId, StoreId};
+use crate::wire::change::ChangeFailure;
 use crate::wire::handshake;
 
 /// Why there is no answer.
@@ -57,6 +58,9 @@ pub enum Error {
         /// What is wrong with it.
         reason: String,
     },
+    /// What was asked of the ring cannot be, or not now.
+    #[error(transparent)]
+    Change(#[from] ChangeFailure),
     /// Others changed the same thing at the same time, again and again. Try again.
     #[error("others keep changing {path}; try again")]
     Contended {
@@ -73,9 +77,11 @@ impl Error {
             Error::NotFounded | Error::NodeAlive { .. } | Error::Contended { .. } => true,
             // An operator may repair what is malformed while the node waits.
             Error::Malformed { .. } => true,
-            Error::OtherCluster { .. } | Error::Verdict(_) | Error::AddressTaken { .. } | Error::Invalid { .. } => {
-                false
-            }
+            Error::OtherCluster { .. }
+            | Error::Verdict(_)
+            | Error::AddressTaken { .. }
+            | Error::Invalid { .. }
+            | Error::Change(_) => false,
         }
     }
 }
@@ -116,6 +122,24 @@ pub enum Verdict {
         /// The store that the node serves now.
         by: StoreId,
     },
+    /// It handed over all it had and went out of the ring, and this start of it is over. Started again it is a guest.
+    #[error(
+        "node {node} has left: store {store} owns nothing and holds nothing. Started again it would join as a new node does"
+    )]
+    Left {
+        /// The store.
+        store: StoreId,
+        /// Its node.
+        node: NodeId,
+    },
+    /// An operator declared its data destroyed.
+    #[error(
+        "store {store} was forgotten: an operator declared its data destroyed. Start the node with an empty folder"
+    )]
+    Forgotten {
+        /// The store.
+        store: StoreId,
+    },
     /// It says that it belongs to this cluster, which never heard of it.
     #[error("store {store} is not known to this cluster")]
     Unknown {
@@ -138,7 +162,10 @@ impl From<Verdict> for handshake::Refusal {
         match verdict {
             Verdict::RolledBack { store, seen, .. } => handshake::Refusal::RolledBack { store, seen },
             Verdict::Cloned { store, address } => handshake::Refusal::Cloned { store, address },
-            Verdict::Replaced { store, .. } | Verdict::Unknown { store } => handshake::Refusal::NotAMember { store },
+            Verdict::Replaced { store, .. }
+            | Verdict::Left { store, .. }
+            | Verdict::Forgotten { store }
+            | Verdict::Unknown { store } => handshake::Refusal::NotAMember { store },
             Verdict::OtherCluster { id, .. } => handshake::Refusal::OtherCluster { id },
         }
     }

@@ -127,6 +127,8 @@ fn records(founding: &Founding, now_ms: u64, draw: &mut (dyn FnMut() -> StoreId 
             claimed_by: None,
             replaced_by: None,
             since_ms: now_ms,
+            down_since_ms: None,
+            was: None,
             rest: Rest::new(),
         };
         changes.push(access::create(paths::store(*store)?, &record, persistent)?);

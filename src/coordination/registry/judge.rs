@@ -29,9 +29,15 @@ pub fn judge(registered: Option<&StoreRecord>, start: Start) -> Result<(), Verdi
         let by = record.replaced_by.unwrap_or(store);
         return Err(Verdict::Replaced { store, node: record.node, by });
     }
+    if record.state == StoreState::Forgotten {
+        return Err(Verdict::Forgotten { store });
+    }
     let is_behind = start.number < record.start || (start.number == record.start && start.nonce != record.nonce);
     if is_behind && !mutant!(RolledBackVoterTakesPart) {
         return Err(Verdict::RolledBack { store, shown: start.number, seen: record.start });
+    }
+    if record.state == StoreState::Left && start.number == record.start {
+        return Err(Verdict::Left { store, node: record.node });
     }
     Ok(())
 }

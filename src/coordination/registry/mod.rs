@@ -38,6 +38,7 @@
 mod access;
 mod alarms;
 mod buckets;
+pub mod change;
 mod differences;
 mod error;
 mod founding;
@@ -58,11 +59,11 @@ pub use differences::differences;
 pub use error::{Error, Verdict};
 pub use founding::{Founding, found, recovered};
 pub use judge::{judge, judge_by};
-pub use paths::{ALARMS, BUCKETS, CLUSTER, LIVE, RING, ROOT, STORES};
+pub use paths::{ALARMS, BUCKETS, CHANGE, CLUSTER, LIVE, PLAN, RING, ROOT, STORES, TRANSFERS};
 pub use records::{
     Alarm, AlarmKind, BucketRecord, ClusterRecord, Live, Rest, RingMember, RingRecord, Standing, StoreRecord,
-    StoreState,
+    StoreState, Was,
 };
 pub use register::{Admitted, Joiner, acknowledge, register};
 pub use stored::{StoredError, decode_membership, encode_membership};
-pub use view::{View, read};
+pub use view::{Staged, View, read};

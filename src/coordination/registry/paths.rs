@@ -20,8 +20,15 @@ pub const BUCKETS: &str = "/kv/buckets";
 /// Stores whose copies called and were refused, one node each.
 pub const ALARMS: &str = "/kv/alarms";
 
+/// What operators have staged.
+pub const PLAN: &str = "/kv/plan";
+/// The ring change that runs, or the last one that did.
+pub const CHANGE: &str = "/kv/change";
+/// How far stores are in it, one node each.
+pub const TRANSFERS: &str = "/kv/transfers";
+
 /// The nodes that hold no data, parents first.
-pub(super) const FOLDERS: [&str; 5] = [ROOT, STORES, LIVE, BUCKETS, ALARMS];
+pub(super) const FOLDERS: [&str; 6] = [ROOT, STORES, LIVE, BUCKETS, ALARMS, TRANSFERS];
 
 /// A path known to be one.
 pub(super) fn path(text: &str) -> Result<Path, Error> {
@@ -41,6 +48,11 @@ pub(super) fn live(node: NodeId) -> Result<Path, Error> {
 /// The properties of a bucket.
 pub(super) fn bucket(name: &str) -> Result<Path, Error> {
     path(&format!("{BUCKETS}/{}", escape(name)))
+}
+
+/// What a store's node says of its transfers.
+pub(super) fn transfers(store: StoreId) -> Result<Path, Error> {
+    path(&format!("{TRANSFERS}/{store}"))
 }
 
 /// The alarm about a store.

@@ -61,7 +61,13 @@ pub(super) fn place(registered: &Registered, joiner: &Joiner) -> Result<Place, E
     }
     let claimed = |(_, record): &(&StoreId, &Record<StoreRecord>)| record.value.claimed_by == Some(own);
     if let Some((store, record)) = stores.get_key_value(&own).or_else(|| stores.iter().find(claimed)) {
-        return Ok(Place::Known { store: *store, node: record.value.node });
+        let node = record.value.node;
+        let other = ring.value.members.iter().find(|m| m.node == node && m.is_present() && m.store != *store);
+        if let Some(other) = other.filter(|_| record.value.state.is_absent()) {
+            let reason = format!("node {node} has store {} since store {store} went out of the ring", other.store);
+            return Err(Error::Invalid { reason });
+        }
+        return Ok(Place::Known { store: *store, node });
     }
     if joiner.cluster.is_some() {
         return Err(Verdict::Unknown { store: own }.into());

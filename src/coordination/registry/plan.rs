@@ -3,12 +3,14 @@
 use crate::coordination::tree::{Change, CreateMode, SessionId};
 use crate::core::id::{NodeId, Start, StoreId};
 
+use crate::config::NodeEntry;
+
 use super::access::{self, Record};
 use super::error::{Error, Verdict};
 use super::judge::judge;
 use super::paths;
 use super::place::{Place, Registered};
-use super::records::{Alarm, AlarmKind, Live, Rest, RingMember, RingRecord, Standing, StoreRecord, StoreState};
+use super::records::{Alarm, AlarmKind, Live, Rest, RingMember, RingRecord, Standing, StoreRecord, StoreState, Was};
 use super::register::{Admitted, Joiner};
 
 /// What is to be done.
@@ -58,6 +60,8 @@ pub(super) fn plan(
         state: StoreState::Member,
         claimed_by: claimed_by.or(before.and_then(|record| record.claimed_by)),
         replaced_by: None,
+        down_since_ms: None,
+        was: None,
         since_ms: before.filter(|record| record.state == StoreState::Member).map_or(now_ms, |record| record.since_ms),
         rest: before.map(|record| record.rest.clone()).unwrap_or_default(),
     };
@@ -76,7 +80,8 @@ pub(super) fn plan(
             StoreRecord { state: StoreState::Replaced, replaced_by: Some(store), since_ms: now_ms, ..value.clone() };
         changes.push(access::set(paths::store(*old)?, &replaced, stat)?);
     }
-    let ring = ring_with(&registered.ring.value, place, joiner);
+    let was = record.and_then(|record| record.value.was.as_ref());
+    let ring = ring_with(&registered.ring.value, place, was, joiner);
     if ring != registered.ring.value {
         changes.push(access::set(paths::path(paths::RING)?, &ring, &registered.ring.stat)?);
     }
@@ -145,6 +150,9 @@ fn check_start(
         (Err(Verdict::RolledBack { .. }), Some(original)) => {
             (Verdict::Cloned { store, address: original.address.clone() }, AlarmKind::Cloned)
         }
+        (Err(verdict @ (Verdict::Left { .. } | Verdict::Forgotten { .. })), _) => {
+            return Err(Error::from(verdict).into());
+        }
         (Err(verdict @ Verdict::Replaced { .. }), _) => (verdict, AlarmKind::Replaced),
         (Err(verdict), _) => (verdict, AlarmKind::RolledBack),
     };
@@ -162,15 +170,21 @@ fn check_live(live: Option<&Record<Live>>, start: Start, node: NodeId, joiner: &
 }
 
 /// The ring with this store in it.
-fn ring_with(ring: &RingRecord, place: &Place, joiner: &Joiner) -> RingRecord {
+fn ring_with(ring: &RingRecord, place: &Place, was: Option<&Was>, joiner: &Joiner) -> RingRecord {
     let mut new = ring.clone();
     match place {
+        Place::Known { store, node } if !ring.members.iter().any(|member| member.store == *store) => {
+            // It went out of the ring, and is back.
+            let NodeEntry { zone, weight, .. } = NodeEntry::new(*node, "");
+            let (zone, weight) = was.map_or((zone, weight), |was| (was.zone.clone(), was.weight));
+            new.members.push(RingMember { store: *store, ..guest(joiner, *node, &zone, weight) });
+        }
         Place::Known { store, .. } | Place::Reserved { store, .. } => {
             let own = new.members.iter_mut().filter(|member| member.store == *store);
             own.for_each(|member| member.address.clone_from(&joiner.address));
         }
         Place::Takeover { old, node, zone, weight, .. } => {
-            if new.members.iter().any(|member| member.store == *old && member.standing == Standing::Guest) {
+            if !new.names(*old) {
                 new.remove(*old);
             }
             let owner = new.members.iter_mut().filter(|member| member.store == *old);

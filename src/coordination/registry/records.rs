@@ -3,6 +3,8 @@
 //! A newer version may add fields. They are carried along (`rest`), so that an older one that changes a record does not lose
 //! them.
 
+use std::collections::BTreeMap;
+
 use serde::{Deserialize, Serialize};
 
 use crate::core::bucket::Bucket;
@@ -57,6 +59,26 @@ impl RingRecord {
         let number = |store: StoreId| members.iter().position(|member| member.store == store).map(|i| i as u16);
         let numbers: Vec<Option<u16>> = ring.members().iter().map(|member| number(member.store)).collect();
         ring.slices().iter().filter_map(|slice| slice.rename(|&i| numbers[i as usize])).collect()
+    }
+
+    /// Its slices by the stores; one that names nobody that is there is left out, as no writer leaves one.
+    pub fn named_slices(&self) -> Vec<Slice> {
+        let store = |&number: &u16| self.members.get(number as usize).map(|member| member.store);
+        self.slices.iter().filter_map(|slice| slice.rename(store)).collect()
+    }
+
+    /// The same ring with other slices, which name no strangers.
+    pub(super) fn with_slices(self, slices: &[Slice]) -> RingRecord {
+        let stores = self.members.iter().enumerate().map(|(number, member)| (member.store, number as u16));
+        let numbers: BTreeMap<StoreId, u16> = stores.collect();
+        let slices = slices.iter().filter_map(|slice| slice.rename(|store| numbers.get(store).copied())).collect();
+        RingRecord { slices, ..self }
+    }
+
+    /// Whether a partition names this store.
+    pub fn names(&self, store: StoreId) -> bool {
+        let number = self.members.iter().position(|member| member.store == store);
+        number.is_some_and(|number| self.slices.iter().any(|slice| slice.named().any(|&i| i as usize == number)))
     }
 
     /// Takes out a member that no partition names; those behind it move up.
@@ -126,9 +148,26 @@ pub struct StoreRecord {
     pub replaced_by: Option<StoreId>,
     /// Since when it is in this state, in milliseconds since 1970 by the clock of whoever changed it.
     pub since_ms: u64,
+    /// Since when its node holds no session, as whoever drives noticed, in milliseconds since 1970 by that clock.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub down_since_ms: Option<u64>,
+    /// On what terms it was in the ring when it went out, should it return.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub was: Option<Was>,
     /// Of newer versions.
     #[serde(flatten)]
     pub rest: Rest,
+}
+
+/// What the ring said of a member that went out of it.
+#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
+pub struct Was {
+    /// Where others reached its node.
+    pub address: String,
+    /// Its zone.
+    pub zone: String,
+    /// Its weight.
+    pub weight: u32,
 }
 
 /// What has become of a store.
@@ -141,6 +180,24 @@ pub enum StoreState {
     Member,
     /// Its node came with another store.
     Replaced,
+    /// It handed over what it had and went out of the ring. Started again it is a guest.
+    Left,
+    /// It was taken to be gone, and others have what it owned. If it returns it is a guest, delivers what it holds, and drops that.
+    Removed,
+    /// An operator declared its data destroyed: it is refused for ever.
+    Forgotten,
+}
+
+impl StoreState {
+    /// Whether a ring change waits for what it says.
+    pub fn is_awaited(self) -> bool {
+        matches!(self, StoreState::Reserved | StoreState::Member)
+    }
+
+    /// Whether it went out of the ring and may come back.
+    pub fn is_absent(self) -> bool {
+        matches!(self, StoreState::Left | StoreState::Removed)
+    }
 }
 
 /// `/kv/live/NODE`, ephemeral: a node that holds a session.

@@ -150,6 +150,7 @@ fn refusal(verdict: Verdict) -> Option<Refusal> {
         Verdict::Cloned { store, address } => Some(Refusal::Cloned { store, address }),
         Verdict::Replaced { store, by, .. } => Some(Refusal::Replaced { store, by }),
         Verdict::OtherCluster { id, .. } => Some(Refusal::OtherCluster { id }),
-        Verdict::Unknown { .. } => None,
+        Verdict::Forgotten { store } => Some(Refusal::NotAMember { store }),
+        Verdict::Unknown { .. } | Verdict::Left { .. } => None,
     }
 }

@@ -163,10 +163,11 @@ impl Watcher {
             if !mutant!(AcknowledgeWithWritesInFlight) {
                 parts.ring_manager.send(Adopt).await?;
             }
-            if registry::acknowledge(session, admitted.node, epoch).await? {
+            let is_member = view.ring.members.iter().any(|member| member.store == start.store);
+            if is_member && registry::acknowledge(session, admitted.node, epoch).await? {
                 return Ok(());
             }
-            // Somebody deleted the live entry.
+            // Somebody deleted the live entry, or took this node for gone and out of the ring.
             registry::register(session, &parts.joiner, parts.env.wall_ms()).await?;
         }
     }

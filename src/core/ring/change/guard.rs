@@ -9,7 +9,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::core::id::{NodeId, Partition, StoreId};
 
-use super::{Party, Plan, Refusal, Situation, Standing};
+use super::{Action, Party, Plan, Refusal, Situation, Standing, plan};
 
 /// A member that is down.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -60,19 +60,18 @@ fn list(nodes: &[NodeId]) -> String {
     nodes.iter().map(NodeId::to_string).collect::<Vec<_>>().join(", ")
 }
 
-/// Whether `suspect` may be removed, which `plan` would do, after `after_ms` milliseconds. `unsynced` are partitions that a store
-/// has marked as in need of sync, and `running` is the change that is under way.
+/// What removing `suspect` would move, if it may be removed after `after_ms` milliseconds. `unsynced` are partitions that a store has
+/// marked as in need of sync, and `running` is the change that is under way.
 ///
 /// # Errors
 /// Why not.
 pub fn may_remove(
     situation: &Situation,
     suspect: Suspect,
-    plan: &Plan,
     unsynced: &BTreeSet<(StoreId, Partition)>,
     running: Option<u64>,
     after_ms: u64,
-) -> Result<(), Hold> {
+) -> Result<Plan, Hold> {
     let stores: BTreeSet<StoreId> =
         situation.parties.iter().filter(|party| party.node == suspect.node).map(|party| party.store).collect();
     let of_it = || {
@@ -104,8 +103,16 @@ pub fn may_remove(
     if !lacking.is_empty() {
         return Err(Hold::NotInSync { nodes: lacking });
     }
+    let stay = situation.parties.iter().filter(|party| party.share() > 0 && !stores.contains(&party.store)).count();
+    let owners = situation.owners.iter().map(Vec::len).min().unwrap_or(0);
+    if stay < owners.min(situation.replication.into()) {
+        // Known without a plan, which is the dear part of this.
+        let (before, after, replication) = (owners as u8, stay as u8, situation.replication);
+        return Err(Hold::Refused(Refusal::FewerOwners { before, after, replication }));
+    }
+    let plan = plan(situation, &[Action::Remove { node: suspect.node }]);
     match plan.refusals.first() {
         Some(refusal) => Err(Hold::Refused(refusal.clone())),
-        None => Ok(()),
+        None => Ok(plan),
     }
 }

@@ -44,7 +44,14 @@ pub enum Waits {
     },
 }
 
-/// Why a partition is not where it should be; `None` if it is. `is_turn` says whether [`advance`](super::advance) would let it begin.
+impl Waits {
+    /// Whether nobody in particular is waited for.
+    pub fn is_idle(&self) -> bool {
+        matches!(self, Waits::Due | Waits::Turn)
+    }
+}
+
+/// Why a partition is not where it should be; `None` if it is.
 pub fn why(slice: &Slice, partition: Partition, target: &Target, facts: &Facts) -> Option<Waits> {
     let goal = target.of(partition, slice);
     let with_life = |stores: Vec<StoreId>| stores.into_iter().map(|s| (s, facts.live.contains_key(&s))).collect();
