@@ -63,7 +63,7 @@ pub enum AssignError {
 /// `previous` is such a list as well. It may name stores that are no members any more, or have weight 0, and may have fewer
 /// or more places than are wanted now. Without it the assignment is made from nothing.
 ///
-/// A thousand nodes with 16,384 partitions take a second or so (`make bench-plan`).
+/// A thousand nodes with 16,384 partitions take seconds and a few MiB (`make bench-plan`).
 pub fn assign(
     partitions: u32,
     replication: u8,
