@@ -23,9 +23,11 @@ use crate::node::clerk::Visit;
 use crate::node::coordinator::messages::{Answers, Call, Calls};
 use crate::node::env::now;
 use crate::node::inspector::Show;
+use crate::node::lister::messages::List;
 use crate::node::outbox::{Outbox, OutboxLimits, Weigh};
 use crate::node::stats::Counter;
 use crate::wire::frame::{self, FrameReader};
+use crate::wire::list::ListRequest;
 use crate::wire::message::{ToClient, ToNode};
 use crate::wire::net::Stream;
 use crate::wire::report::Inspect;
@@ -166,6 +168,7 @@ impl Session {
             }
             ToNode::Inspect { id, what } => self.show(id, what),
             ToNode::Tree { id, timeout_ms, request } => self.ask_tree(id, timeout_ms, request),
+            ToNode::List { id, timeout_ms, request } => self.list(id, timeout_ms, request),
             ToNode::Ping(ping) => {
                 let _ = self.answers.outbox.push(ToClient::Pong(ping));
             }
@@ -178,6 +181,21 @@ impl Session {
         actix_rt::spawn(async move {
             let shown = inspector.send(Show(what)).await;
             answers.push(ToClient::Shown { id, result: shown.map(Box::new).map_err(|_| Failure::ShuttingDown) });
+        });
+    }
+
+    fn list(&self, id: u64, timeout_ms: u32, request: ListRequest) {
+        self.answers.in_flight.fetch_add(1, Ordering::Relaxed);
+        let Some(permit) = self.node.admission.admit() else {
+            self.node.stats.count(Counter::Overloaded);
+            let epoch = self.node.ring.load().ring.epoch;
+            return self.answers.push(ToClient::Listed { id, epoch, result: Err(self.node.overloaded()) });
+        };
+        let deadline = now() + Duration::from_millis(timeout_ms.into());
+        let (answers, ring, lister) = (self.answers.clone(), self.node.ring.clone(), self.node.lister.clone());
+        actix_rt::spawn(async move {
+            let result = lister.send(List { request, deadline, permit }).await.unwrap_or(Err(Failure::ShuttingDown));
+            answers.push(ToClient::Listed { id, epoch: ring.load().ring.epoch, result });
         });
     }
 
@@ -200,6 +218,7 @@ impl Weigh for ToClient {
                     values.iter().map(|value| value.bytes.len() + OVERHEAD).sum()
                 }
                 ToClient::Tree { result: Ok(answer), .. } => answer.weight(),
+                ToClient::Listed { result: Ok(page), .. } => page.weight(),
                 _ => 0,
             }
     }

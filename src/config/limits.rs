@@ -22,6 +22,8 @@ pub struct NodeLimits {
     pub calls_in_flight_max: u32,
     /// Operations in flight of one connection. Beyond: the node stops reading from it until some are answered.
     pub connection_calls_max: u32,
+    /// Pages of listings that the node gathers at once, each of up to a mebibyte from every owner asked. Beyond: *overloaded*.
+    pub listings_max: u32,
     /// Messages waiting to be sent to one peer. Beyond: the peer counts as not answering for what would come next.
     pub link_queue_max: u32,
     /// Bytes waiting to be sent on one link. Beyond: as for `link_queue_max`; a client that does not read its answers is not listened to.
@@ -46,6 +48,7 @@ impl Default for NodeLimits {
             connections_max: 1000,
             calls_in_flight_max: 10_000,
             connection_calls_max: 1000,
+            listings_max: 32,
             link_queue_max: 10_000,
             link_queue_bytes_max: 64 << 20,
             disk_queue_bytes_max: 256 << 20,
@@ -81,6 +84,7 @@ impl NodeLimits {
         table.number("connections_max", &mut self.connections_max, 1..=1_000_000, "a number of connections");
         table.number("calls_in_flight_max", &mut self.calls_in_flight_max, 1..=10_000_000, "a number of operations");
         table.number("connection_calls_max", &mut self.connection_calls_max, 1..=10_000_000, "a number of operations");
+        table.number("listings_max", &mut self.listings_max, 1..=10_000, "a number of listings");
         table.number("link_queue_max", &mut self.link_queue_max, 1..=10_000_000, "a number of messages");
 
         let ms = "a number of milliseconds";

@@ -39,13 +39,21 @@ impl Default for Limits {
 impl Limits {
     /// Refuses an empty or overlong bucket or key.
     pub fn check_key(&self, key: &Key) -> Result<(), Failure> {
-        within("bucket", key.bucket.len(), self.bucket_bytes_max)?;
-        within("key", key.name.len(), self.key_bytes_max)?;
-        match (key.bucket.is_empty(), key.name.is_empty()) {
-            (true, _) => Err(Failure::Invalid("the bucket is empty; leave it out for 'default'".into())),
-            (_, true) => Err(Failure::Invalid("the key is empty; give at least one byte".into())),
-            _ => Ok(()),
+        self.check_prefix(&key.bucket, &key.name)?;
+        if key.name.is_empty() {
+            return Err(Failure::Invalid("the key is empty; give at least one byte".into()));
         }
+        Ok(())
+    }
+
+    /// Refuses an empty or overlong bucket, and what no key can begin with.
+    pub fn check_prefix(&self, bucket: &[u8], prefix: &[u8]) -> Result<(), Failure> {
+        within("bucket", bucket.len(), self.bucket_bytes_max)?;
+        within("key", prefix.len(), self.key_bytes_max)?;
+        if bucket.is_empty() {
+            return Err(Failure::Invalid("the bucket is empty; leave it out for 'default'".into()));
+        }
+        Ok(())
     }
 
     /// Refuses an overlong value.

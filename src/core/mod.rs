@@ -7,6 +7,8 @@
 //! ([`request::Options`], completed from its [`bucket`]); the [`ring`] turns the key's token into a preference list;
 //! [`version`] merges and mints; [`quorum`] counts who holds it; a fallback's copy is a [`hint`]; [`merkle`] finds what two owners
 //! hold differently.
+//! [`version`] merges and mints; [`quorum`] counts who holds it; a fallback's copy is a [`hint`].
+//! [`listing`] puts what owners hold of a bucket together.
 
 pub mod blob;
 pub mod bucket;
@@ -15,6 +17,7 @@ pub mod id;
 pub mod key;
 pub mod limits;
 pub mod merkle;
+pub mod listing;
 pub mod quorum;
 pub mod request;
 pub mod ring;

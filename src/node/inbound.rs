@@ -111,6 +111,9 @@ impl Inbound {
             ToReplica::Objects { id, epoch, partition, keys } => {
                 (partition, ReplicaCall::Objects { id, epoch, partition, keys })
             }
+            ToReplica::Scan { id, deadline_ms, scan, .. } => {
+                (scan.partition, ReplicaCall::Scan { id, scan, expires: by(deadline_ms) })
+            }
             ToReplica::Forward { id, epoch, deadline_ms, request } => {
                 let deadline = by(deadline_ms);
                 match self.node.admission.admit() {
@@ -150,6 +153,7 @@ impl ReplicaSink for LinkSink {
                 ReplicaReply::Leaves { id, result } => ToCoordinator::Leaves { id, result },
                 ReplicaReply::Clocks { id, result } => ToCoordinator::Clocks { id, result },
                 ReplicaReply::Page { id, result } => ToCoordinator::Page { id, result },
+                ReplicaReply::Scanned { id, scanned } => ToCoordinator::Scanned { id, scanned },
                 ReplicaReply::Failed { id, error } => ToCoordinator::Failed { id, error },
                 ReplicaReply::Minted { .. }
                 | ReplicaReply::Refused { .. }
@@ -181,6 +185,7 @@ impl Weigh for ToCoordinator {
                 ToCoordinator::Leaves { result: Ok(LeavesAnswer::Whole { leaves, .. }), .. } => leaves.bytes(),
                 ToCoordinator::Clocks { result: Ok(page), .. } => clocks_weight(page),
                 ToCoordinator::Page { result: Ok(page), .. } => objects_weight(page),
+                ToCoordinator::Scanned { scanned, .. } => scanned.weight(),
                 _ => 0,
             }
     }

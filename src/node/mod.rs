@@ -4,17 +4,18 @@
 //!
 //! ```text
 //! api ─▶ Coordinator ─▶ { Replica, ConnectionPool }        MembershipWatcher ─▶ RingManager ─▶ ring snapshot
-//! inbound links ─▶ Replica (and, forwarded, Coordinator)   Handoff, Inspector ─▶ { Replica, ConnectionPool }
+//! inbound links ─▶ Replica (and, forwarded, Coordinator)   Handoff, Inspector, Lister ─▶ { Replica, ConnectionPool }
 //! ```
 //!
 //! A request stays on the arbiter of its connection: every arbiter has a [`coordinator`], a [`connection_pool`] with links of its own, and
 //! a [`replica`] for the partitions pinned to it; only a key pinned elsewhere costs a hop. [`disk`] is the queue before
-//! the one thread that writes. [`clerk`] carries operators' questions to the coordination service. [`view`] is what everybody
+//! the one thread that writes. [`lister`] gathers
+//! pages of listings. [`clerk`] carries operators' questions to the coordination service. [`view`] is what everybody
 //! reads without asking, [`lease`] what they look at before they promise owners. [`mod@env`] is the seam to the surroundings.
 //!
 //! Order of starting: the door, which lets in links of the coordination service alone; [`bootstrap`], which makes the node a member
 //! of a cluster and starts that service; the membership watcher and the RingManager; with the first ring the disk, replicas, pools with their
-//! coordinators, handoff and inspector; then the door is open to all. Stopping goes the other way round: door, operations in
+//! coordinators, handoff, inspector and lister; then the door is open to all. Stopping goes the other way round: door, operations in
 //! flight, session and coordination service, links, replicas, disk.
 
 pub mod admission;
@@ -29,6 +30,7 @@ pub mod handoff;
 pub mod inbound;
 pub mod inspector;
 pub mod lease;
+pub mod lister;
 pub mod membership_watcher;
 pub mod outbox;
 pub mod replica;
@@ -48,6 +50,7 @@ use self::coordinator::Coordinator;
 use self::env::Env;
 use self::inspector::Inspector;
 use self::lease::Lease;
+use self::lister::Lister;
 use self::replica::Replica;
 use self::stats::Stats;
 use self::view::SharedRing;
@@ -76,6 +79,8 @@ pub struct NodeHandle {
     pub pools: Arc<Vec<Addr<ConnectionPool>>>,
     /// For operators.
     pub inspector: Addr<Inspector>,
+    /// For listings.
+    pub lister: Addr<Lister>,
     /// For operators' dealings with the coordination service.
     pub clerk: Arc<Clerk>,
     /// How long strict requests may be served.

@@ -18,6 +18,8 @@ use super::disk::{Disk, FreeSpace};
 use super::env::{Env, now};
 use super::handoff::{DeliverThrough, Handoff, HandoffParts};
 use super::inspector::{Inspector, InspectorParts, ShowThrough};
+use super::lister::messages::ListThrough;
+use super::lister::{Lister, ListerParts};
 use super::membership_watcher::MembershipWatcher;
 use super::replica::messages::Halt;
 use super::replica::needs_sync::NeedsSync;
@@ -70,7 +72,7 @@ macro_rules! stops {
     )*};
 }
 
-stops!(Handoff, MembershipWatcher, RingManager, ConnectionPool, Coordinator, Inspector);
+stops!(Handoff, MembershipWatcher, RingManager, ConnectionPool, Coordinator, Inspector, Lister);
 
 impl Node {
     /// Starts all actors of a member, once there is a ring to serve by.
@@ -140,6 +142,17 @@ impl Node {
         };
         let inspector = env.start(0, move |_| Inspector::new(inspector));
 
+        let lister = ListerParts {
+            store: start.store,
+            config: config.clone(),
+            ring: ring.clone(),
+            health: health[0].clone(),
+            replicas: replicas.clone(),
+            stats: stats.clone(),
+            env: env.clone(),
+        };
+        let lister = env.start(0, move |_| Lister::new(lister));
+
         let (mut pools, mut coordinators) = (vec![], vec![]);
         for (arbiter, health) in health.into_iter().enumerate() {
             let pool = PoolParts {
@@ -162,8 +175,11 @@ impl Node {
                 stats: stats.clone(),
                 env: env.clone(),
             };
-            let others =
-                [(Origin::Handoff, handoff.clone().recipient()), (Origin::Inspector, inspector.clone().recipient())];
+            let others = [
+                (Origin::Handoff, handoff.clone().recipient()),
+                (Origin::Inspector, inspector.clone().recipient()),
+                (Origin::Lister, lister.clone().recipient()),
+            ];
             let (pool, coordinator) = pair(&env, arbiter, pool, coordinator, replicas.clone(), others).await;
             belonging.ring_manager.do_send(Follow(Follower::Pool(pool.clone())));
             belonging.ring_manager.do_send(Follow(Follower::Coordinator(coordinator.clone())));
@@ -171,6 +187,7 @@ impl Node {
             coordinators.push(coordinator);
         }
         handoff.do_send(DeliverThrough(pools[0].clone()));
+        lister.do_send(ListThrough(pools[0].clone()));
         inspector.do_send(ShowThrough { pools: pools.clone(), coordinators: coordinators.clone() });
 
         let handle = NodeHandle {
@@ -182,6 +199,7 @@ impl Node {
             replicas,
             pools: Arc::new(pools),
             inspector,
+            lister,
             clerk,
             lease,
             admission,
@@ -212,6 +230,7 @@ impl Node {
         self.belonging.end().await;
         self.handoff.do_send(Stop);
         self.handle.inspector.do_send(Stop);
+        self.handle.lister.do_send(Stop);
         self.handle.pools.iter().for_each(|pool| pool.do_send(Stop));
         self.handle.coordinators.iter().for_each(|coordinator| coordinator.do_send(Stop));
         for replica in self.handle.replicas.iter() {
@@ -241,7 +260,7 @@ async fn pair(
     pool: PoolParts,
     coordinator: CoordinatorParts,
     replicas: Arc<Vec<Addr<Replica>>>,
-    others: [(Origin, Recipient<super::connection_pool::messages::PeerEvent>); 2],
+    others: [(Origin, Recipient<super::connection_pool::messages::PeerEvent>); 3],
 ) -> (Addr<ConnectionPool>, Addr<Coordinator>) {
     let (tell, told) = tokio::sync::oneshot::channel();
     let coordinator = env.start(arbiter, move |ctx: &mut Context<Coordinator>| {

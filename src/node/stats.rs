@@ -34,6 +34,8 @@ named! {
         Writes => "writes",
         /// Writes passed on to an owner.
         Forwards => "forwards",
+        /// Pages of listings gathered.
+        ListPages => "list_pages",
         /// Reads that found nothing.
         NotFound => "not_found",
         /// Reads that found more than one sibling.

@@ -7,6 +7,7 @@ use bytes::Bytes;
 use serde::{Deserialize, Serialize};
 
 use super::exchange::{ClocksPage, LeavesAnswer, ObjectsPage};
+use super::list::{ListPage, ListRequest, Scan, Scanned};
 use super::report::{Inspect, Inspection};
 use super::tree::{TreeAnswer, TreeFailure, TreeRequest};
 use crate::core::id::{Epoch, Partition, StoreId};
@@ -43,6 +44,15 @@ pub enum ToNode {
         /// What to ask.
         request: TreeRequest,
     },
+    /// The next page of a bucket's keys, please. Answered by [`ToClient::Listed`]; if the connection breaks first, ask any node again.
+    List {
+        /// As in `Call`.
+        id: u64,
+        /// Milliseconds left.
+        timeout_ms: u32,
+        /// Which page.
+        request: ListRequest,
+    },
     /// Are you there? Answered by [`ToClient::Pong`]; an idle connection is closed after `limits.idle_timeout_ms`.
     Ping(u64),
 }
@@ -72,6 +82,15 @@ pub enum ToClient {
         id: u64,
         /// The answer, or why there is none.
         result: Result<Box<TreeAnswer>, TreeFailure>,
+    },
+    /// A page of a bucket's keys.
+    Listed {
+        /// The call's.
+        id: u64,
+        /// The node's ring.
+        epoch: Epoch,
+        /// The page, or why there is none: the same can be asked again.
+        result: Result<ListPage, Failure>,
     },
     /// Yes.
     Pong(u64),
@@ -129,6 +148,18 @@ pub enum ToReplica {
         id: u64,
         /// Whose.
         key: Key,
+    },
+    /// What do you hold of this range of a partition? For a listing. Changes nothing; whoever does not answer is replaced by another
+    /// owner.
+    Scan {
+        /// The caller's number.
+        id: u64,
+        /// The caller's ring.
+        epoch: Epoch,
+        /// Milliseconds left.
+        deadline_ms: u32,
+        /// Which range.
+        scan: Scan,
     },
     /// What do you hold of this partition, in leaves? Answered by [`ToCoordinator::Leaves`]. See [`super::exchange`] for this question
     /// and the next three: they tell what is durable, change nothing, and may be asked again if an answer is lost.
@@ -194,7 +225,8 @@ impl ToReplica {
             | ToReplica::Leaves { id, .. }
             | ToReplica::Clocks { id, .. }
             | ToReplica::Pull { id, .. }
-            | ToReplica::Objects { id, .. } => *id,
+            | ToReplica::Objects { id, .. }
+            | ToReplica::Scan { id, .. } => *id,
             ToReplica::Ping(_) => 0,
         }
     }
@@ -211,7 +243,8 @@ impl ToCoordinator {
             | ToCoordinator::Examined { id, .. }
             | ToCoordinator::Leaves { id, .. }
             | ToCoordinator::Clocks { id, .. }
-            | ToCoordinator::Page { id, .. } => *id,
+            | ToCoordinator::Page { id, .. }
+            | ToCoordinator::Scanned { id, .. } => *id,
             ToCoordinator::Pong(_) => 0,
         }
     }
@@ -251,6 +284,13 @@ pub enum ToCoordinator {
         id: u64,
         /// The object and the stores it is held for.
         result: Result<Examined, ReplicaError>,
+    },
+    /// What was asked by [`ToReplica::Scan`].
+    Scanned {
+        /// The call's.
+        id: u64,
+        /// The range, or as much of it as one answer holds.
+        scanned: Scanned,
     },
     /// What was asked by [`ToReplica::Leaves`].
     Leaves {

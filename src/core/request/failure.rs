@@ -3,7 +3,7 @@
 use serde::{Deserialize, Serialize};
 
 use super::Kind;
-use crate::core::id::{Epoch, NodeId};
+use crate::core::id::{Epoch, NodeId, Partition};
 
 /// Why a request was not met.
 #[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize, thiserror::Error)]
@@ -119,6 +119,19 @@ pub enum Failure {
         /// The receiver's epoch.
         epoch: Epoch,
     },
+    /// A page of a listing: too few owners of a partition can tell what they hold. The listing can go on from the same place later,
+    /// or through another node.
+    #[error("partition {partition} cannot be listed, R={needed}: {got} answered, {} missing", reason_list(missing))]
+    NotCovered {
+        /// The partition that was to be listed.
+        partition: Partition,
+        /// r of the bucket.
+        needed: u8,
+        /// Owners that answered.
+        got: u8,
+        /// Owners that did not, and why.
+        missing: Vec<(NodeId, String)>,
+    },
     /// The node is stopping; nothing was done.
     #[error("the node is stopping")]
     ShuttingDown,
@@ -157,6 +170,13 @@ fn node_list(nodes: &[NodeId]) -> String {
     match nodes {
         [] => "nobody".into(),
         nodes => nodes.iter().map(NodeId::to_string).collect::<Vec<_>>().join(", "),
+    }
+}
+
+fn reason_list(missing: &[(NodeId, String)]) -> String {
+    match missing {
+        [] => "nobody else".into(),
+        missing => missing.iter().map(|(node, why)| format!("node {node} ({why})")).collect::<Vec<_>>().join(", "),
     }
 }
 
@@ -231,6 +251,16 @@ mod tests {
         for (failure, sentence) in sentences {
             assert_eq!(failure.to_string(), format!("write quorum not met, {sentence}; the outcome is unknown"));
         }
+    }
+
+    #[test]
+    fn a_gap_in_a_listing_is_named() {
+        let missing = vec![(NodeId(2), "unreachable".into()), (NodeId(3), "no answer in time".into())];
+        let failure = Failure::NotCovered { partition: Partition(17), needed: 2, got: 1, missing };
+        let sentence =
+            "partition 17 cannot be listed, R=2: 1 answered, node 2 (unreachable), node 3 (no answer in time) missing";
+        assert_eq!(failure.to_string(), sentence);
+        assert!(failure.retryable());
     }
 
     #[test]

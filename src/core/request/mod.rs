@@ -10,6 +10,7 @@ use serde::{Deserialize, Serialize};
 use super::bucket::{BlindWrite, QuorumSize};
 use super::id::NodeId;
 use super::key::Key;
+use super::version::{Payload, Sibling};
 
 pub use failure::Failure;
 
@@ -112,6 +113,14 @@ pub struct Value {
     pub written_ms: u64,
     /// When it counts as deleted, in milliseconds since 1970.
     pub expires_ms: Option<u64>,
+}
+
+impl Value {
+    /// What a reader gets of a sibling; `None` of a tombstone.
+    pub fn of(sibling: &Sibling) -> Option<Value> {
+        let Payload::Value(bytes) = &sibling.payload else { return None };
+        Some(Value { bytes: bytes.clone(), written_ms: sibling.written_ms(), expires_ms: sibling.expires_ms })
+    }
 }
 
 /// A request that was met.

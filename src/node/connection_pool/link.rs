@@ -175,6 +175,7 @@ impl Weigh for ToReplica {
                 ToReplica::Store { key, object, .. } => key.name.len() + object.len(),
                 ToReplica::Fetch { key, .. } | ToReplica::Examine { key, .. } => key.name.len(),
                 ToReplica::Forward { request, .. } => request.weight(),
+                ToReplica::Scan { scan, .. } => scan.prefix.len() + scan.after.as_ref().map_or(0, Bytes::len),
                 ToReplica::Clocks { leaves, after, .. } => 4 * leaves.len() + after.as_ref().map_or(0, Bytes::len),
                 ToReplica::Pull { after, .. } => after.as_ref().map_or(0, Bytes::len),
                 ToReplica::Objects { keys, .. } => keys.iter().map(|key| size_of::<Bytes>() + key.len()).sum(),

@@ -19,6 +19,8 @@ pub enum Origin {
     Handoff = 1,
     /// An operator's question.
     Inspector = 2,
+    /// A page of a listing.
+    Lister = 3,
 }
 
 const ORIGIN_SHIFT: u32 = 56;
@@ -36,7 +38,8 @@ impl Origin {
 
     /// Who numbered this call.
     pub fn of(id: u64) -> Option<Origin> {
-        [Origin::Coordinator, Origin::Handoff, Origin::Inspector].into_iter().find(|o| *o as u64 == id >> ORIGIN_SHIFT)
+        let all = [Origin::Coordinator, Origin::Handoff, Origin::Inspector, Origin::Lister];
+        all.into_iter().find(|origin| *origin as u64 == id >> ORIGIN_SHIFT)
     }
 }
 

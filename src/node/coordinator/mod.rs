@@ -237,6 +237,7 @@ impl Coordinator {
             ReplicaReply::Failed { id, error } => self.on_failed(turn, id, own, error),
             ReplicaReply::Examined { .. }
             | ReplicaReply::Hints { .. }
+            | ReplicaReply::Scanned { .. }
             | ReplicaReply::Leaves { .. }
             | ReplicaReply::Clocks { .. }
             | ReplicaReply::Page { .. }
@@ -255,6 +256,7 @@ impl Coordinator {
             ToCoordinator::Failed { id, error } => self.on_failed(turn, id, from, error),
             ToCoordinator::Examined { .. }
             | ToCoordinator::Leaves { .. }
+            | ToCoordinator::Scanned { .. }
             | ToCoordinator::Clocks { .. }
             | ToCoordinator::Page { .. }
             | ToCoordinator::Pong(_) => {}

@@ -11,7 +11,6 @@ use crate::core::quorum::read::{Candidates, ReadAction, ReadMachine};
 use crate::core::quorum::size::{QuorumSizes, read_sizes};
 use crate::core::request::{Answer, Failure, Kind, Options, Value};
 use crate::core::ring::{Motion, Route};
-use crate::core::version::Payload;
 use crate::mutant;
 use crate::node::connection_pool::messages::Origin;
 use crate::node::env::{Moment, now};
@@ -158,19 +157,8 @@ impl Coordinator {
             return Err(Failure::ShuttingDown);
         };
         let replicas = machine.answerers().map(|store| view.ring.node_of(store)).collect();
-        let values: Vec<Value> = machine.merged().map_or(vec![], |object| {
-            let values = object.values(now_ms).into_iter();
-            values
-                .filter_map(|sibling| match &sibling.payload {
-                    Payload::Value(bytes) => Some(Value {
-                        bytes: bytes.clone(),
-                        written_ms: sibling.written_ms(),
-                        expires_ms: sibling.expires_ms,
-                    }),
-                    Payload::Tombstone => None,
-                })
-                .collect()
-        });
+        let siblings = machine.merged().map(|object| object.values(now_ms)).unwrap_or_default();
+        let values: Vec<Value> = siblings.into_iter().filter_map(Value::of).collect();
         let context = machine.merged().map(|object| object.context.encode(&head.key));
         match values.len() {
             0 => self.parts.stats.count(Counter::NotFound),

@@ -14,6 +14,7 @@ use crate::core::version::mint::Write;
 use crate::node::disk::Ticket;
 use crate::node::env::Moment;
 use crate::wire::exchange::{ClocksPage, LeavesAnswer, ObjectsPage};
+use crate::wire::list::{Scan, Scanned};
 use crate::wire::message::{Examined, Object, ReplicaError};
 
 /// Calls that came together, for one Replica. Answered in batches to the sink, in any order.
@@ -83,6 +84,15 @@ pub enum ReplicaCall {
         id: u64,
         /// Whose.
         key: Key,
+    },
+    /// Tell what is durable here of a range. Answered by `Scanned`.
+    Scan {
+        /// The asker's number.
+        id: u64,
+        /// Which range.
+        scan: Scan,
+        /// When it is too late to begin.
+        expires: Moment,
     },
     /// Read hints for a target, in order. Answered by `Hints`.
     ScanHints {
@@ -174,6 +184,7 @@ impl ReplicaCall {
             | ReplicaCall::Store { id, .. }
             | ReplicaCall::Fetch { id, .. }
             | ReplicaCall::Examine { id, .. }
+            | ReplicaCall::Scan { id, .. }
             | ReplicaCall::ScanHints { id, .. }
             | ReplicaCall::HandedOff { id, .. }
             | ReplicaCall::Leaves { id, .. }
@@ -230,6 +241,13 @@ pub enum ReplicaReply {
         id: u64,
         /// The object and the hints.
         result: Result<Examined, ReplicaError>,
+    },
+    /// What is here of a range.
+    Scanned {
+        /// The asker's number.
+        id: u64,
+        /// As much as one answer holds.
+        scanned: Scanned,
     },
     /// Hints for a target.
     Hints {
@@ -299,6 +317,7 @@ impl ReplicaReply {
             | ReplicaReply::Stored { id, .. }
             | ReplicaReply::Fetched { id, .. }
             | ReplicaReply::Examined { id, .. }
+            | ReplicaReply::Scanned { id, .. }
             | ReplicaReply::Hints { id, .. }
             | ReplicaReply::Leaves { id, .. }
             | ReplicaReply::Clocks { id, .. }

@@ -25,6 +25,7 @@ pub mod needs_sync;
 mod parking;
 mod pending;
 mod recent;
+mod scanning;
 mod settling;
 mod storing;
 mod tree;
@@ -146,6 +147,7 @@ impl Replica {
                 }
                 ReplicaCall::Fetch { id, key, expires, .. } => self.fetch(&mut turn, id, key, expires),
                 ReplicaCall::Examine { id, key } => self.examine(&mut turn, id, key),
+                ReplicaCall::Scan { id, scan, expires } => self.scan(&mut turn, id, &scan, expires),
                 ReplicaCall::ScanHints { id, target, after, limit } => {
                     self.scan_hints(&mut turn, id, target, after, limit)
                 }

@@ -178,7 +178,7 @@ impl Replica {
         self.parts.gate.closed().map_or(Ok(()), |reason| Err(ReplicaError::ReadOnly(reason)))
     }
 
-    fn check_time(&self, expires: Moment) -> Outcome {
+    pub(super) fn check_time(&self, expires: Moment) -> Outcome {
         if now() > expires {
             self.count(Counter::Late);
             return Err(ReplicaError::Late);

@@ -1,0 +1,119 @@
+//! A range of keys, for a listing.
+//!
+//! The engine is read in steps, because it counts entries and knows nothing of their size: the next step is as long as what is
+//! left of the page's bytes allows, going by the average so far. Only the Replica's own writes change the engine meanwhile, and
+//! of keys in flight it is `pending` that counts; so the steps together show one moment.
+
+use bytes::Bytes;
+
+use super::messages::ReplicaReply;
+use super::pending::Stored;
+use super::storing::{malformed, unreadable};
+use super::{Replica, Turn};
+use crate::core::id::Partition;
+use crate::core::key::Key;
+use crate::core::listing::{PAGE_BYTES_MAX, PAGE_KEYS_MAX, outline};
+use crate::core::version::{Object, Record};
+use crate::node::env::Moment;
+use crate::storage::Space;
+use crate::wire::list::{Scan, Scanned, ScannedKey};
+use crate::wire::message::{self, ReplicaError};
+
+/// Entries of the first step: few, since they may be large.
+const FIRST_STEP: usize = 8;
+
+impl Replica {
+    pub(super) fn scan(&mut self, turn: &mut Turn, id: u64, scan: &Scan, expires: Moment) -> Result<(), ReplicaError> {
+        self.check_time(expires)?;
+        self.check_owner(scan.partition)?;
+        let scanned = self.scanned(scan)?;
+        turn.now.push(ReplicaReply::Scanned { id, scanned });
+        Ok(())
+    }
+
+    /// A store that does not own the partition may hold nothing of it, or some: its page would be a gap that nobody sees.
+    fn check_owner(&self, partition: Partition) -> Result<(), ReplicaError> {
+        let view = self.parts.ring.load();
+        let ring = &view.ring;
+        let is_known = u32::from(partition.0) < ring.partitions();
+        if is_known && ring.owns(self.parts.store, partition, ring.replication) {
+            return Ok(());
+        }
+        Err(ReplicaError::Moved(ring.epoch))
+    }
+
+    fn scanned(&self, scan: &Scan) -> Result<Scanned, ReplicaError> {
+        let stored = |name: &Bytes| Key::new(scan.bucket.clone(), name.clone()).stored(scan.partition);
+        let prefix = stored(&scan.prefix);
+        let name_at = prefix.len() - scan.prefix.len();
+        let mut page = Page::new(scan);
+        let mut after = scan.after.as_ref().map(stored);
+        loop {
+            let step = page.step();
+            let found = self.parts.engine.scan(Space::Objects, &prefix, after.as_deref(), step).map_err(unreadable)?;
+            let until = found.last().filter(|_| found.len() == step).map(|(key, _)| key.clone());
+            let durable = self.pending.durable_range(&prefix, after.as_deref(), until.as_deref(), found);
+            for (key, record) in durable {
+                if page.is_full() {
+                    return Ok(page.end());
+                }
+                page.add(key.slice(name_at..), record)?;
+            }
+            match until {
+                None => return Ok(Scanned { entries: page.entries, end: None }),
+                Some(_) if page.is_full() => return Ok(page.end()),
+                until => after = until,
+            }
+        }
+    }
+}
+
+/// A page that fills.
+struct Page {
+    entries: Vec<ScannedKey>,
+    values: bool,
+    keys_max: usize,
+    /// Keys looked at, the last of them, and the bytes of their records.
+    keys: usize,
+    last: Option<Bytes>,
+    bytes: usize,
+}
+
+impl Page {
+    fn new(scan: &Scan) -> Page {
+        let keys_max = scan.keys_max.clamp(1, PAGE_KEYS_MAX) as usize;
+        Page { entries: vec![], values: scan.values, keys_max, keys: 0, last: None, bytes: 0 }
+    }
+
+    fn is_full(&self) -> bool {
+        self.keys >= self.keys_max || self.bytes >= PAGE_BYTES_MAX
+    }
+
+    /// How many entries to read next.
+    fn step(&self) -> usize {
+        let keys_left = (self.keys_max - self.keys).max(1);
+        if self.keys == 0 {
+            return FIRST_STEP.min(keys_left);
+        }
+        let average = (self.bytes / self.keys).max(1);
+        (PAGE_BYTES_MAX.saturating_sub(self.bytes) / average).clamp(1, keys_left)
+    }
+
+    fn add(&mut self, name: Bytes, record: Stored) -> Result<(), ReplicaError> {
+        self.keys += 1;
+        self.bytes += name.len() + record.as_ref().map_or(0, Bytes::len);
+        if let Some(record) = record {
+            let (_, mut object) = Record::split(&record).map_err(malformed)?;
+            if !self.values {
+                object = outline(Object::decode(&object).map_err(malformed)?).encode();
+            }
+            self.entries.push(ScannedKey { name: name.clone(), object: message::Object(object) });
+        }
+        self.last = Some(name);
+        Ok(())
+    }
+
+    fn end(self) -> Scanned {
+        Scanned { entries: self.entries, end: self.last }
+    }
+}
