@@ -9,7 +9,9 @@ use super::ClientError;
 use super::link::{Ask, Link, LinkError, Rank, Told};
 use super::retry::{Next, Outcome, judge};
 use super::topology::{Topology, View};
+use crate::core::id::Partition;
 use crate::core::request::{Answer, Request};
+use crate::wire::list::{ListPage, ListRequest};
 use crate::wire::report::{Inspect, Inspection};
 
 /// A read that has waited so long, or half its time, also asks another node.
@@ -53,6 +55,34 @@ pub(crate) async fn perform(
     }
 }
 
+/// Asks for a page of a listing that has `done` so many partitions: an owner of the next one first, then any node.
+pub(crate) async fn list(topology: &Arc<Topology>, request: &ListRequest, done: u32) -> Result<ListPage, ClientError> {
+    let timeout = topology.settings().timeout;
+    let mut attempts = Attempts::new(topology, timeout);
+    loop {
+        let view = topology.view();
+        let ring = &view.report.ring;
+        let partition = Partition((done % ring.partitions()) as u16);
+        let Some(link) = view.pick_owner(partition, ring.replication, done as usize, &attempts.tried) else {
+            attempts.next_round().await?;
+            continue;
+        };
+        let outcome = match link.ask(Ask::List(request.clone()), attempts.deadline, None).await {
+            Ok(Told::Listed { epoch, result }) => {
+                topology.saw_epoch(epoch);
+                Outcome::Answered(result)
+            }
+            other => unanswered(other),
+        };
+        match judge(false, link.address(), timeout, outcome) {
+            Next::Finish(result) => return result,
+            Next::Unreached(reason) => attempts.unreached(link, reason),
+            Next::Elsewhere(error) | Next::Learn(_, error) => attempts.elsewhere(link, error)?,
+            Next::After(pause, error) => attempts.wait(pause, error).await?,
+        }
+    }
+}
+
 /// Asks any node for a report.
 pub(crate) async fn inspect_any(topology: &Arc<Topology>, what: Inspect) -> Result<Inspection, ClientError> {
     let timeout = topology.settings().timeout;
@@ -78,13 +108,23 @@ fn shown(told: Result<Told, LinkError>, address: &str, after: Duration) -> Resul
     let address = address.to_string();
     match told {
         Ok(Told::Shown(result)) => Ok(*result?),
-        Ok(Told::Answer { .. } | Told::Tree(_)) => {
+        Ok(Told::Answer { .. } | Told::Tree(_) | Told::Listed { .. }) => {
             Err(ClientError::Protocol { address, reason: "it answered an inspection as something else".into() })
         }
         Err(LinkError::NotSent(reason) | LinkError::Lost(reason)) => {
             Err(ClientError::Connect { tried: vec![(address, reason)] })
         }
         Err(LinkError::Late { .. }) => Err(ClientError::Timeout { address, after }),
+    }
+}
+
+/// What came of an attempt that was not answered as it was asked.
+fn unanswered<T>(told: Result<Told, LinkError>) -> Outcome<T> {
+    match told {
+        Ok(_) => Outcome::Lost("it answered something else than was asked".into()),
+        Err(LinkError::NotSent(reason)) => Outcome::NotSent(reason),
+        Err(LinkError::Lost(reason)) => Outcome::Lost(reason),
+        Err(LinkError::Late { sent }) => Outcome::Late { sent },
     }
 }
 
@@ -116,7 +156,7 @@ impl<'t> Attempts<'t> {
     }
 
     /// Asks a node. A read that waits long asks a second one too, and takes what comes first.
-    async fn ask(&self, view: &View, link: Arc<Link>, request: &Request) -> (Arc<Link>, Outcome) {
+    async fn ask(&self, view: &View, link: Arc<Link>, request: &Request) -> (Arc<Link>, Outcome<Answer>) {
         let first = self.attempt(view, &link, request);
         if request.operation.is_write() {
             return (link.clone(), first.await);
@@ -146,7 +186,7 @@ impl<'t> Attempts<'t> {
         }
     }
 
-    async fn attempt(&self, view: &View, link: &Arc<Link>, request: &Request) -> Outcome {
+    async fn attempt(&self, view: &View, link: &Arc<Link>, request: &Request) -> Outcome<Answer> {
         let ask = Ask::Call { epoch: view.report.ring.epoch, request: request.clone() };
         let waits = !link.is_connected() && self.alternative(view, link, request).is_some();
         let patience = waits.then(|| self.topology.settings().connect_timeout / PATIENCE);
@@ -155,10 +195,7 @@ impl<'t> Attempts<'t> {
                 self.topology.saw_epoch(epoch);
                 Outcome::Answered(result)
             }
-            Ok(Told::Shown(_) | Told::Tree(_)) => Outcome::Lost("it answered a call as something else".into()),
-            Err(LinkError::NotSent(reason)) => Outcome::NotSent(reason),
-            Err(LinkError::Lost(reason)) => Outcome::Lost(reason),
-            Err(LinkError::Late { sent }) => Outcome::Late { sent },
+            other => unanswered(other),
         }
     }
 

@@ -42,6 +42,11 @@
 //! ([`Builder::dead_after`]) its connection is closed. A read that waits for 200 ms on a node that does answer pings is also
 //! sent to another one.
 //!
+//! # Listing
+//!
+//! [`Client::keys`] and [`Client::entries`] go through a bucket page by page, each live key once, also while nodes come and go. Nothing but
+//! the place is kept in between, here and in the nodes.
+//!
 //! What it does not do: it keeps no cache, resolves no conflict, and promises no order between requests that are in flight together.
 
 mod answer;
@@ -51,6 +56,7 @@ mod context;
 mod dispatch;
 mod error;
 mod link;
+mod list;
 mod operation;
 mod retry;
 pub mod servers;
@@ -63,6 +69,7 @@ pub use answer::{Read, Written};
 pub use builder::Builder;
 pub use context::{BadContext, Context};
 pub use error::ClientError;
+pub use list::{Entry, Listing, Page};
 pub use operation::{Answering, Delete, Get, Put};
 
 pub use crate::core::bucket::{BlindWrite, QuorumSize};

@@ -7,14 +7,14 @@ use std::time::Duration;
 
 use super::ClientError;
 use crate::core::id::Epoch;
-use crate::core::request::{Answer, Failure};
+use crate::core::request::Failure;
 use crate::mutant;
 
 /// What came of one attempt.
 #[derive(Clone, PartialEq, Eq, Debug)]
-pub(crate) enum Outcome {
+pub(crate) enum Outcome<T> {
     /// The node answered.
-    Answered(Result<Answer, Failure>),
+    Answered(Result<T, Failure>),
     /// Not a byte was written.
     NotSent(String),
     /// It was written, then the connection broke.
@@ -28,9 +28,9 @@ pub(crate) enum Outcome {
 
 /// What to do about it.
 #[derive(Clone, PartialEq, Eq, Debug)]
-pub(crate) enum Next {
+pub(crate) enum Next<T> {
     /// That is the result.
-    Finish(Result<Answer, ClientError>),
+    Finish(Result<T, ClientError>),
     /// Ask another node at once; this one could not be reached.
     Unreached(String),
     /// Ask another node at once; this is the result if there is none.
@@ -42,7 +42,7 @@ pub(crate) enum Next {
 }
 
 /// Judges an attempt at `address`. `timeout` is the request's whole time.
-pub(crate) fn judge(is_write: bool, address: &str, timeout: Duration, outcome: Outcome) -> Next {
+pub(crate) fn judge<T>(is_write: bool, address: &str, timeout: Duration, outcome: Outcome<T>) -> Next<T> {
     let lost = |reason: String| ClientError::OutcomeUnknown { address: address.into(), reason };
     match outcome {
         Outcome::Answered(Ok(answer)) => Next::Finish(Ok(answer)),
@@ -57,7 +57,7 @@ pub(crate) fn judge(is_write: bool, address: &str, timeout: Duration, outcome: O
     }
 }
 
-fn judge_failure(failure: Failure) -> Next {
+fn judge_failure<T>(failure: Failure) -> Next<T> {
     match failure {
         Failure::Overloaded { retry_after_ms, .. } => {
             Next::After(Duration::from_millis(retry_after_ms.into()), failure.into())
@@ -67,6 +67,7 @@ fn judge_failure(failure: Failure) -> Next {
         Failure::QuorumNotMet { applied: false, .. }
         | Failure::RingMayBeStale { applied: false, .. }
         | Failure::Unavailable { .. }
+        | Failure::NotCovered { .. }
         | Failure::ShuttingDown => Next::Elsewhere(failure.into()),
         failure => Next::Finish(Err(failure.into())),
     }
@@ -76,7 +77,9 @@ fn judge_failure(failure: Failure) -> Next {
 mod tests {
     use super::*;
     use crate::core::id::NodeId;
-    use crate::core::request::Kind;
+    use crate::core::request::{Answer, Kind};
+
+    type Outcome = super::Outcome<Answer>;
 
     const TIME: Duration = Duration::from_secs(1);
 

@@ -19,7 +19,7 @@ use super::ClientError;
 use super::builder::Settings;
 use super::link::{Ask, Dialling, Link, LinkError, Rank, Told};
 use crate::core::bucket::Bucket;
-use crate::core::id::{Epoch, NodeId, StoreId};
+use crate::core::id::{Epoch, NodeId, Partition, StoreId};
 use crate::core::key::Key;
 use crate::wire::report::{Inspect, Inspection, RingReport};
 
@@ -166,12 +166,17 @@ impl View {
 
     /// The best node to ask for a key that is not among those `tried`.
     pub fn pick(&self, key: &Key, n: Option<u8>, tried: &[Arc<Link>]) -> Option<Arc<Link>> {
+        let partition = self.report.ring.partition_of(key);
+        self.pick_owner(partition, self.replicas(key, n), key.token().0 as usize, tried)
+    }
+
+    /// The best node to ask for something of a partition that is not among those `tried`; `favourite`, any number, chooses among
+    /// equals.
+    pub fn pick_owner(&self, partition: Partition, n: u8, favourite: usize, tried: &[Arc<Link>]) -> Option<Arc<Link>> {
         let untried = |link: &&Arc<Link>| !tried.iter().any(|t| t.address() == link.address());
         let ring = &self.report.ring;
-        let partition = ring.partition_of(key);
-        let n = self.replicas(key, n);
         let owners = ring.owners(partition).take(n as usize);
-        let favourite = key.token().0 as usize % owners.len().max(1);
+        let favourite = favourite % owners.len().max(1);
         let owners = owners.clone().skip(favourite).chain(owners.take(favourite)).map(|m| m.store);
         let links = owners.filter_map(|store| self.members.get(&store)).filter(untried);
         let best = links.min_by_key(|link| link.rank());
@@ -251,7 +256,9 @@ async fn ask_for_ring(
                 _ => "it showed something else than the ring".into(),
             },
             Ok(Told::Shown(Err(failure))) => failure.to_string(),
-            Ok(Told::Answer { .. } | Told::Tree(_)) => "it answered an inspection as something else".into(),
+            Ok(Told::Answer { .. } | Told::Tree(_) | Told::Listed { .. }) => {
+                "it answered an inspection as something else".into()
+            }
             Err(LinkError::NotSent(reason) | LinkError::Lost(reason)) => reason,
             Err(LinkError::Late { .. }) => "it did not answer in time".into(),
         };

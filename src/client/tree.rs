@@ -71,7 +71,7 @@ impl Client {
             Ok(Told::Tree(Ok(answer))) => Ok(*answer),
             Ok(Told::Tree(Err(failure))) if failure.is_of_this_node() => Err(Unanswered::Elsewhere(failure)),
             Ok(Told::Tree(Err(failure))) => Err(Unanswered::For(failure.into())),
-            Ok(Told::Answer { .. } | Told::Shown(_)) => {
+            Ok(Told::Answer { .. } | Told::Shown(_) | Told::Listed { .. }) => {
                 let reason = "it answered a question to the coordination service as something else".into();
                 Err(Unanswered::For(ClientError::Protocol { address: address(), reason }))
             }

@@ -8,7 +8,7 @@ use kv::client::{ClientError, Failure};
 use kv::wire::tree::TreeFailure;
 
 /// What the exit code tells a script.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug)]
 pub enum Exit {
     /// It was done.
     Done = 0,
@@ -22,6 +22,8 @@ pub enum Exit {
     OutcomeUnknown = 4,
     /// No node could be reached.
     CannotConnect = 5,
+    /// Ctrl-C came before the end. As shells have it: 128 and the signal's number.
+    Interrupted = 130,
 }
 
 impl From<Exit> for ExitCode {
@@ -97,6 +99,9 @@ impl CliError {
             }
             (Exit::OutcomeUnknown, _) => {
                 Some("It may have been applied, now or later: read the key before writing it again.")
+            }
+            (_, CliError::Client(ClientError::Failure(Failure::NotCovered { .. }))) => {
+                Some("Start the missing nodes; `kv-cli status` shows who is down. Then list again.")
             }
             (_, CliError::Client(ClientError::Failure(Failure::QuorumNotMet { .. }))) => Some(
                 "Start the missing node, or ask for less: a smaller --r or --w, --sloppy. `kv-cli status` shows who is down.",

@@ -11,7 +11,14 @@ mod coord;
 mod covered;
 mod delete;
 mod exit;
+mod export;
+mod export_format;
+mod export_progress;
+mod import;
+mod import_line;
+mod import_lines;
 mod json;
+mod keys;
 mod locate;
 mod options;
 mod output;
@@ -57,13 +64,17 @@ Exit codes:
   2  wrong use: arguments, context, versions, limits
   3  too few nodes could do it in time, or promise it (--strict, --pr, --pw); a write was not applied
   4  the outcome of a write is unknown: read before writing again
-  5  cannot connect";
+  5  cannot connect
+  130  stopped with Ctrl-C before the end";
 
 #[derive(Subcommand, Debug)]
 enum Command {
     Write(write::Write),
     Read(read::Read),
     Delete(delete::Delete),
+    Keys(keys::Keys),
+    Export(export::Export),
+    Import(import::Import),
     Status(status::Status),
     Ring(ring::Ring),
     Stats(stats::Stats),
@@ -104,6 +115,9 @@ fn run(cli: Cli, output: &mut Output) -> Result<Exit, CliError> {
             Command::Write(write) => write.run(cli.at, output).await,
             Command::Read(read) => read.run(cli.at, output).await,
             Command::Delete(delete) => delete.run(cli.at, output).await,
+            Command::Keys(keys) => keys.run(cli.at, output).await,
+            Command::Export(export) => export.run(cli.at).await,
+            Command::Import(import) => import.run(cli.at, output).await,
             Command::Status(status) => status.run(cli.at, output).await,
             Command::Ring(ring) => ring.run(cli.at, output).await,
             Command::Stats(stats) => stats.run(cli.at, output).await,

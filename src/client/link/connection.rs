@@ -173,6 +173,7 @@ async fn read(mut reader: FrameReader<Listening>, flight: &Flight, health: &Heal
                     ToClient::Answer { id, epoch, result } => flight.complete(id, Told::Answer { epoch, result }),
                     ToClient::Shown { id, result } => flight.complete(id, Told::Shown(result)),
                     ToClient::Tree { id, result } => flight.complete(id, Told::Tree(result)),
+                    ToClient::Listed { id, epoch, result } => flight.complete(id, Told::Listed { epoch, result }),
                     ToClient::Pong(_) => flight.pong(),
                     ToClient::Goodbye(reason) => {
                         health.down();

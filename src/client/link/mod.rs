@@ -21,6 +21,7 @@ use tokio::time::{Instant, timeout_at};
 
 use crate::core::id::Epoch;
 use crate::core::request::{Answer, Failure, Operation, Request};
+use crate::wire::list::{ListPage, ListRequest};
 use crate::wire::message::ToNode;
 use crate::wire::report::{Inspect, Inspection};
 use crate::wire::tree::{TreeAnswer, TreeFailure, TreeRequest};
@@ -43,6 +44,8 @@ pub(crate) enum Ask {
     Inspect(Inspect),
     /// Something of the coordination service.
     Tree(TreeRequest),
+    /// A page of a listing.
+    List(ListRequest),
 }
 
 /// What it answered.
@@ -54,6 +57,8 @@ pub(crate) enum Told {
     Shown(Result<Box<Inspection>, Failure>),
     /// To a question to the coordination service.
     Tree(Result<Box<TreeAnswer>, TreeFailure>),
+    /// To the question for a page of a listing.
+    Listed { epoch: Epoch, result: Result<ListPage, Failure> },
 }
 
 /// Why there is no answer.
@@ -175,6 +180,7 @@ impl Ask {
         match self {
             Ask::Inspect(what) => ToNode::Inspect { id, what },
             Ask::Tree(request) => ToNode::Tree { id, timeout_ms: left_ms, request },
+            Ask::List(request) => ToNode::List { id, timeout_ms: left_ms, request },
             Ask::Call { epoch, mut request } => {
                 request.options.timeout_ms = Some(left_ms);
                 ToNode::Call { id, epoch: Some(epoch), request }
@@ -188,6 +194,9 @@ impl Ask {
         match self {
             Ask::Inspect(_) => FIXED,
             Ask::Tree(request) => FIXED + request.data_bytes(),
+            Ask::List(request) => {
+                FIXED + request.bucket.len() + request.prefix.len() + request.cursor.as_ref().map_or(0, |c| c.len())
+            }
             Ask::Call { request, .. } => {
                 let key = request.operation.key();
                 let carried = match &request.operation {

@@ -164,5 +164,6 @@ fn kind(failure: &Failure) -> &'static str {
         Failure::Moved { .. } => "moved",
         Failure::ShuttingDown => "shutting down",
         Failure::Unavailable { .. } => "unavailable",
+        Failure::NotCovered { .. } => "not covered",
     }
 }
