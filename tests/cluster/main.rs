@@ -43,6 +43,7 @@ mod in_process;
 mod joining;
 mod leader_killed;
 mod leases;
+mod listing;
 mod made_apart;
 mod majority_down;
 mod one_killed;

@@ -10,6 +10,7 @@ use crate::core::id::StoreId;
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct Coverage {
     needed: u8,
+    owners: u8,
     /// Not asked yet, the best last.
     spare: Vec<StoreId>,
     /// Asked and not heard.
@@ -34,8 +35,8 @@ pub enum Step {
 pub struct Shortfall {
     /// Owners that had to answer.
     pub needed: u8,
-    /// Owners that did.
-    pub got: u8,
+    /// Owners that there are.
+    pub owners: u8,
     /// Who did not, and why.
     pub missing: Vec<(StoreId, String)>,
 }
@@ -45,7 +46,8 @@ impl Coverage {
     pub fn start(needed: u8, owners: impl IntoIterator<Item = StoreId>) -> (Coverage, Step) {
         let mut spare: Vec<StoreId> = owners.into_iter().collect();
         spare.reverse();
-        let mut coverage = Coverage { needed, spare, asked: vec![], pages: vec![], failed: vec![] };
+        let owners = spare.len() as u8;
+        let mut coverage = Coverage { needed, owners, spare, asked: vec![], pages: vec![], failed: vec![] };
         let step = coverage.step();
         (coverage, step)
     }
@@ -76,11 +78,15 @@ impl Coverage {
         self.asked.contains(&store)
     }
 
-    /// What was missed, if it ends now; whoever is still awaited has not answered in time.
+    /// What was missed.
     pub fn shortfall(self) -> Shortfall {
-        let late = self.asked.into_iter().map(|store| (store, "no answer in time".to_string()));
-        let missing = self.failed.into_iter().chain(late).collect();
-        Shortfall { needed: self.needed, got: self.pages.len() as u8, missing }
+        Shortfall { needed: self.needed, owners: self.owners, missing: self.failed }
+    }
+
+    /// Time is up: whoever is still awaited counts as failed.
+    pub fn on_deadline(&mut self) {
+        let late = self.asked.drain(..).map(|store| (store, "no answer in time".to_string()));
+        self.failed.extend(late);
     }
 
     /// What the owners answered.
@@ -146,10 +152,12 @@ mod tests {
         let (mut coverage, _) = start(2);
         coverage.on_failed(StoreId(1), "unreachable".into());
         coverage.on_page(StoreId(2), OwnerPage::default());
-        assert_eq!(coverage.clone().shortfall().missing[1], (StoreId(3), "no answer in time".into()));
+        let mut late = coverage.clone();
+        late.on_deadline();
+        assert_eq!(late.shortfall().missing[1], (StoreId(3), "no answer in time".into()));
         assert_eq!(coverage.on_failed(StoreId(3), "moved".into()), Step::Short);
         let missing = vec![(StoreId(1), "unreachable".into()), (StoreId(3), "moved".into())];
-        assert_eq!(coverage.shortfall(), Shortfall { needed: 2, got: 1, missing });
+        assert_eq!(coverage.shortfall(), Shortfall { needed: 2, owners: 3, missing });
         assert_eq!(Coverage::start(2, [StoreId(1)]).1, Step::Short);
     }
 

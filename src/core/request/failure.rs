@@ -121,15 +121,18 @@ pub enum Failure {
     },
     /// A page of a listing: too few owners of a partition can tell what they hold. The listing can go on from the same place later,
     /// or through another node.
-    #[error("partition {partition} cannot be listed, R={needed}: {got} answered, {} missing", reason_list(missing))]
+    #[error(
+        "partition {partition} cannot be listed: {needed} of its {owners} owners must answer{}",
+        reason_clause(missing)
+    )]
     NotCovered {
         /// The partition that was to be listed.
         partition: Partition,
         /// r of the bucket.
         needed: u8,
-        /// Owners that answered.
-        got: u8,
-        /// Owners that did not, and why.
+        /// Owners that there are.
+        owners: u8,
+        /// Owners that did not answer, and why. There may be more: it ends as soon as too few are left.
         missing: Vec<(NodeId, String)>,
     },
     /// The node is stopping; nothing was done.
@@ -173,11 +176,9 @@ fn node_list(nodes: &[NodeId]) -> String {
     }
 }
 
-fn reason_list(missing: &[(NodeId, String)]) -> String {
-    match missing {
-        [] => "nobody else".into(),
-        missing => missing.iter().map(|(node, why)| format!("node {node} ({why})")).collect::<Vec<_>>().join(", "),
-    }
+fn reason_clause(missing: &[(NodeId, String)]) -> String {
+    let reasons: Vec<String> = missing.iter().map(|(node, why)| format!("node {node} ({why})")).collect();
+    if reasons.is_empty() { String::new() } else { format!(", and there is no answer from {}", reasons.join(", ")) }
 }
 
 fn outcome_clause(kind: Kind, applied: bool) -> &'static str {
@@ -255,10 +256,10 @@ mod tests {
 
     #[test]
     fn a_gap_in_a_listing_is_named() {
-        let missing = vec![(NodeId(2), "unreachable".into()), (NodeId(3), "no answer in time".into())];
-        let failure = Failure::NotCovered { partition: Partition(17), needed: 2, got: 1, missing };
-        let sentence =
-            "partition 17 cannot be listed, R=2: 1 answered, node 2 (unreachable), node 3 (no answer in time) missing";
+        let missing = vec![(NodeId(2), "unreachable".into()), (NodeId(3), "late".into())];
+        let failure = Failure::NotCovered { partition: Partition(17), needed: 2, owners: 3, missing };
+        let sentence = "partition 17 cannot be listed: 2 of its 3 owners must answer, and there is no answer from node 2 \
+                        (unreachable), node 3 (late)";
         assert_eq!(failure.to_string(), sentence);
         assert!(failure.retryable());
     }

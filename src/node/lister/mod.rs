@@ -136,7 +136,7 @@ impl Lister {
         let patience = Duration::from_millis(self.parts.config.node.timing.hedge_max_ms);
         let alarms = [
             ctx.run_later(patience, move |this, ctx| this.on_slow(id, ctx)),
-            ctx.run_later(deadline.saturating_duration_since(now()), move |this, ctx| this.fall_short(id, ctx)),
+            ctx.run_later(deadline.saturating_duration_since(now()), move |this, ctx| this.on_deadline(id, ctx)),
         ];
         self.gathering.insert(id, Gathering { asked, view, coverage, deadline, alarms, answer });
         self.act(id, step, ctx);
@@ -194,6 +194,13 @@ impl Lister {
         self.act(id, step, ctx);
     }
 
+    fn on_deadline(&mut self, id: u64, ctx: &mut Context<Self>) {
+        if let Some(gathering) = self.gathering.get_mut(&id) {
+            gathering.coverage.on_deadline();
+            self.fall_short(id, ctx);
+        }
+    }
+
     /// The link to `store` is gone: whoever waits for it waits in vain.
     fn on_lost(&mut self, store: StoreId, ctx: &mut Context<Self>) {
         let awaits = |(id, gathering): (&u64, &Gathering)| gathering.coverage.awaits(store).then_some(*id);
@@ -203,7 +210,7 @@ impl Lister {
         }
     }
 
-    /// Answers that too few owners did, in time or at all.
+    /// Answers that too few owners did.
     fn fall_short(&mut self, id: u64, ctx: &mut Context<Self>) {
         let Some(Gathering { asked, view, coverage, answer, .. }) = self.remove(id, ctx) else { return };
         self.parts.stats.count(Counter::QuorumFailures);

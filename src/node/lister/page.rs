@@ -63,7 +63,7 @@ impl Asked {
     /// Why there is no answer.
     pub fn not_covered(&self, view: &RingView, short: Shortfall) -> Failure {
         let missing = short.missing.into_iter().map(|(store, why)| (view.ring.node_of(store), why)).collect();
-        Failure::NotCovered { partition: self.cursor.partition, needed: short.needed, got: short.got, missing }
+        Failure::NotCovered { partition: self.cursor.partition, needed: short.needed, owners: short.owners, missing }
     }
 }
 
