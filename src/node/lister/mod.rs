@@ -84,7 +84,7 @@ struct Gathering {
 struct ScanSink(Addr<Lister>);
 
 impl ReplicaSink for ScanSink {
-    fn reply(&self, replies: Vec<ReplicaReply>, _: bool) {
+    fn reply(&self, replies: Vec<ReplicaReply>) {
         self.0.do_send(ScannedHere(replies));
     }
 }

@@ -131,34 +131,6 @@ mod tests {
     }
 
     #[test]
-    fn a_range_shows_what_is_durable_of_keys_in_flight() {
-        let mut pending = Pending::default();
-        let key = |name: &'static str| Bytes::from_static(name.as_bytes());
-        pending.push(1, key("a"), record("new"), || None);
-        pending.push(1, key("pa"), record("new"), || None);
-        pending.push(1, key("pb"), record("new"), || record("old"));
-        pending.push(1, key("pd"), None, || record("old"));
-        pending.push(1, key("pf"), record("new"), || record("old"));
-        // The engine has applied everything already, and holds keys that nobody writes.
-        let found = || {
-            vec![(key("pa"), key("new")), (key("pb"), key("new")), (key("pc"), key("kept")), (key("pe"), key("kept"))]
-        };
-        let names = |range: BTreeMap<Bytes, Stored>| -> Vec<(Bytes, Stored)> { range.into_iter().collect() };
-        let whole = [
-            ("pa", None),
-            ("pb", record("old")),
-            ("pc", record("kept")),
-            ("pd", record("old")),
-            ("pe", record("kept")),
-        ];
-        let whole = whole.map(|(name, stored)| (key(name), stored));
-        assert_eq!(names(pending.durable_range(b"p", None, Some(b"pe"), found())), whole);
-        let after = names(pending.durable_range(b"p", Some(b"pd"), None, vec![(key("pe"), key("kept"))]));
-        assert_eq!(after, [(key("pe"), record("kept")), (key("pf"), record("old"))]);
-        assert_eq!(names(pending.durable_range(b"q", Some(b"a"), None, vec![])), []);
-    }
-
-    #[test]
     fn a_ticket_writes_a_key_once() {
         let mut pending = Pending::default();
         pending.push(1, Bytes::from_static(b"k"), record("one"), || None);

@@ -7,7 +7,6 @@
 use bytes::Bytes;
 
 use super::messages::ReplicaReply;
-use super::pending::Stored;
 use super::storing::{malformed, unreadable};
 use super::{Replica, Turn};
 use crate::core::id::Partition;
@@ -31,12 +30,12 @@ impl Replica {
         Ok(())
     }
 
-    /// A store that does not own the partition may hold nothing of it, or some: its page would be a gap that nobody sees.
+    /// A store that is not read from for the partition may hold nothing of it, or some: its page would be a gap that nobody sees.
     fn check_owner(&self, partition: Partition) -> Result<(), ReplicaError> {
         let view = self.parts.ring.load();
         let ring = &view.ring;
         let is_known = u32::from(partition.0) < ring.partitions();
-        if is_known && ring.owns(self.parts.store, partition, ring.replication) {
+        if is_known && ring.owners(partition).any(|owner| owner.store == self.parts.store) {
             return Ok(());
         }
         Err(ReplicaError::Moved(ring.epoch))
@@ -52,7 +51,7 @@ impl Replica {
             let step = page.step();
             let found = self.parts.engine.scan(Space::Objects, &prefix, after.as_deref(), step).map_err(unreadable)?;
             let until = found.last().filter(|_| found.len() == step).map(|(key, _)| key.clone());
-            let durable = self.pending.durable_range(&prefix, after.as_deref(), until.as_deref(), found);
+            let durable = self.pending.durable_among(found, &prefix, after.as_deref(), until.as_deref());
             for (key, record) in durable {
                 if page.is_full() {
                     return Ok(page.end());
@@ -99,16 +98,14 @@ impl Page {
         (PAGE_BYTES_MAX.saturating_sub(self.bytes) / average).clamp(1, keys_left)
     }
 
-    fn add(&mut self, name: Bytes, record: Stored) -> Result<(), ReplicaError> {
+    fn add(&mut self, name: Bytes, record: Bytes) -> Result<(), ReplicaError> {
         self.keys += 1;
-        self.bytes += name.len() + record.as_ref().map_or(0, Bytes::len);
-        if let Some(record) = record {
-            let (_, mut object) = Record::split(&record).map_err(malformed)?;
-            if !self.values {
-                object = outline(Object::decode(&object).map_err(malformed)?).encode();
-            }
-            self.entries.push(ScannedKey { name: name.clone(), object: message::Object(object) });
+        self.bytes += name.len() + record.len();
+        let (_, mut object) = Record::split(&record).map_err(malformed)?;
+        if !self.values {
+            object = outline(Object::decode(&object).map_err(malformed)?).encode();
         }
+        self.entries.push(ScannedKey { name: name.clone(), object: message::Object(object) });
         self.last = Some(name);
         Ok(())
     }

@@ -98,7 +98,7 @@ impl FakeNode {
             ToNode::Inspect { id, .. } => {
                 Some(ToClient::Shown { id, result: Err(Failure::Invalid("only the ring".into())) })
             }
-            ToNode::Tree { .. } => None,
+            ToNode::Tree { .. } | ToNode::List { .. } => None,
             ToNode::Ping(id) => Some(ToClient::Pong(id)),
         }
     }

@@ -141,8 +141,11 @@ fn waiting(view: &View, slices: &[Slice]) -> (Vec<WaitingReport>, u32) {
     (waiting, left_off)
 }
 
+/// Of the partitions that arrive at a store, and of those that leave it, how many have done so and how many there are.
+type Counts = ((u32, u32), (u32, u32));
+
 fn stores(view: &View, change: &ChangeRecord, moves: &Moves, slices: &[Slice]) -> Vec<StoreProgress> {
-    let mut stores: BTreeMap<StoreId, ((u32, u32), (u32, u32))> = BTreeMap::new();
+    let mut stores: BTreeMap<StoreId, Counts> = BTreeMap::new();
     for (partition, (from, to)) in moves {
         let slice = slices.get(partition.0 as usize).filter(|_| change.is_running());
         let has_arrived = |store: &StoreId| slice.is_none_or(|slice| slice.owners.contains(store));
