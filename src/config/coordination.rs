@@ -1,18 +1,23 @@
 //! What keeps the list of members: the section `[coordination]`.
 
 use std::fmt;
+use std::ops::RangeInclusive;
 
 use crate::core::id::NodeId;
 use crate::wire::servers::split_address;
 
 use super::cluster::ClusterConfig;
 use super::complaint::Complaint;
+use super::duration::{parse_ms, show_ms};
 use super::problem::Problems;
 use super::source::Source;
 use super::table::Table;
 
 /// Bytes of the text that lists ZooKeeper's servers.
 const SERVERS_BYTES_MAX: usize = 4096;
+
+/// Shorter is a pause, longer is never.
+const AUTO_REMOVE_MS: RangeInclusive<u64> = 1000..=365 * 86_400_000;
 
 /// An hour: no election is sensibly slower.
 const MS_MAX: i64 = 3_600_000;
@@ -35,6 +40,9 @@ pub struct CoordinationConfig {
     pub root: Option<String>,
     /// Milliseconds for which a node may be silent until the service counts it as gone. Leases are a tenth shorter.
     pub session_timeout_ms: u64,
+    /// After how many milliseconds a node that is down is taken to be gone, so that others get what it owned; `None` leaves that to
+    /// operators. Written as `30m`, or `never`. As the rest of this file it counts when the cluster is made.
+    pub auto_remove_after_ms: Option<u64>,
     /// Milliseconds between the leader's heartbeats. Embedded only, like the rest.
     pub heartbeat_ms: u64,
     /// A voter that has heard no leader for once to twice so many milliseconds, drawn at random, stands for election.
@@ -76,6 +84,7 @@ impl Default for CoordinationConfig {
             servers: Vec::new(),
             root: None,
             session_timeout_ms: 10_000,
+            auto_remove_after_ms: Some(30 * 60_000),
             heartbeat_ms: 200,
             election_timeout_ms: 1000,
             snapshot_every: 10_000,
@@ -98,9 +107,19 @@ impl CoordinationConfig {
         });
         table.value("root", &mut self.root, "a path, as in \"/kv\"", |value| Some(Some(value.as_str()?.into())));
         table.number("session_timeout_ms", &mut self.session_timeout_ms, 1000..=600_000, ms);
+        let after = "\"never\" or a duration from 1s to 365d, as in \"30m\"";
+        table.value("auto_remove_after", &mut self.auto_remove_after_ms, after, |value| match value.as_str()? {
+            "never" => Some(None),
+            text => parse_ms(text).filter(|ms| AUTO_REMOVE_MS.contains(ms)).map(Some),
+        });
         table.number("heartbeat_ms", &mut self.heartbeat_ms, 1..=MS_MAX, ms);
         table.number("election_timeout_ms", &mut self.election_timeout_ms, 1..=MS_MAX, ms);
         table.number("snapshot_every", &mut self.snapshot_every, 100..=10_000_000, "a number of log entries");
+    }
+
+    /// A value of `auto_remove_after` as it is written.
+    pub fn written(auto_remove_after_ms: Option<u64>) -> String {
+        auto_remove_after_ms.map_or("never".into(), show_ms)
     }
 
     /// Refuses the keys that mean nothing to this kind of service, rather than let somebody believe that they do.

@@ -25,6 +25,7 @@ mod buckets;
 mod cluster;
 mod complaint;
 mod coordination;
+mod duration;
 mod limits;
 mod nearest;
 mod network;

@@ -4,6 +4,7 @@ use crate::core::bucket::{Bucket, Conflict};
 use crate::core::id::NodeId;
 use crate::core::key::DEFAULT_BUCKET;
 
+use super::duration::show_ms;
 use super::{ClusterConfig, Config, CoordinationKind, EngineKind, SyncPolicy};
 
 impl Config {
@@ -103,7 +104,11 @@ fn coordination(cluster: &ClusterConfig) -> String {
         true => "this node helps to make the cluster if there is none",
         false => "this node waits for a cluster that was made elsewhere (bootstrap = false)",
     };
-    format!("{who}; {bootstrap}.")
+    let removal = match cluster.coordination.auto_remove_after_ms {
+        Some(after_ms) => format!("A node that is down for {} is taken to be gone", show_ms(after_ms)),
+        None => "A node that is down is taken to be gone only when an operator says so".into(),
+    };
+    format!("{who}; {bootstrap}. {removal}.")
 }
 
 /// What a bucket's defaults promise, in a sentence or two.

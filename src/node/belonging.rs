@@ -12,6 +12,7 @@ use tokio::sync::{oneshot, watch};
 use tokio::time::sleep;
 
 use super::bootstrap::{Citizen, Ending, Reception, SharedHome, Thread, lock, refused_for_good};
+use super::driver::Driver;
 use super::env::Env;
 use super::lease::Lease;
 use super::membership_watcher::{LastKnown, Leave, Listener, MembershipWatcher, WatcherParts};
@@ -65,7 +66,9 @@ impl Belonging {
         }
         let nookeeper = reception.nookeeper.get().cloned();
         let (end, ended) = watch::channel(None);
-        let listener = Neighbours { reception: reception.clone(), nookeeper: nookeeper.clone(), end: end.clone() };
+        let driver = Driver::start(reception.me().start.store, session.clone(), env.clone());
+        let listener =
+            Neighbours { reception: reception.clone(), nookeeper: nookeeper.clone(), driver, end: end.clone() };
         let parts = WatcherParts {
             service: citizen.service.clone(),
             joiner: joiner(config, &reception),
@@ -190,10 +193,11 @@ impl LastKnown for RingAtHome {
     }
 }
 
-/// Who else lives by what the watcher sees: the door, and the replica of the embedded service.
+/// Who else lives by what the watcher sees: the door, the replica of the embedded service, and the driver.
 struct Neighbours {
     reception: Arc<Reception>,
     nookeeper: Option<Nookeeper>,
+    driver: Driver,
     end: watch::Sender<Option<Ending>>,
 }
 
@@ -203,6 +207,7 @@ impl Listener for Neighbours {
         if let Some(nookeeper) = &self.nookeeper {
             nookeeper.set_roster(view.roster());
         }
+        self.driver.seen(view);
     }
 
     fn refused(&self, verdict: &Verdict) {

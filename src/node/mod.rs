@@ -12,6 +12,8 @@
 //! the one thread that writes. [`lister`] gathers
 //! pages of listings. [`clerk`] carries operators' questions to the coordination service. [`view`] is what everybody
 //! reads without asking, [`lease`] what they look at before they promise owners. [`mod@env`] is the seam to the surroundings.
+//! the one thread that writes. [`clerk`] carries operators' questions to the coordination service. [`view`] is what everybody
+//! reads without asking, [`lease`] what they look at before they promise owners. `driver` takes ring changes on. [`mod@env`] is the seam to the surroundings.
 //!
 //! Order of starting: the door, which lets in links of the coordination service alone; [`bootstrap`], which makes the node a member
 //! of a cluster and starts that service; the membership watcher and the RingManager; with the first ring the disk, replicas, pools with their
@@ -25,6 +27,7 @@ pub mod clerk;
 pub mod connection_pool;
 pub mod coordinator;
 pub mod disk;
+mod driver;
 pub mod env;
 pub mod handoff;
 pub mod inbound;

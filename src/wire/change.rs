@@ -40,6 +40,11 @@ pub enum ChangeRequest {
         /// Which.
         store: StoreId,
     },
+    /// Set when a node that is down is taken to be gone. Answered by [`ChangeAnswer::AutoRemove`].
+    AutoRemove {
+        /// After so many milliseconds; `None` leaves it to operators.
+        after_ms: Option<u64>,
+    },
 }
 
 impl ChangeRequest {
@@ -71,6 +76,11 @@ pub enum ChangeAnswer {
         store: StoreId,
         /// Its node.
         node: NodeId,
+    },
+    /// It is set.
+    AutoRemove {
+        /// After so many milliseconds; `None` leaves it to operators.
+        after_ms: Option<u64>,
     },
 }
 

@@ -130,6 +130,23 @@ fn the_summary_says_who_coordinates() {
 }
 
 #[test]
+fn a_node_that_is_down_is_removed_when_the_operator_says() {
+    let after = |keys: &str| with(keys).map(|config| config.cluster.coordination.auto_remove_after_ms);
+    assert_eq!(after("").unwrap(), Some(1_800_000));
+    assert_eq!(after("auto_remove_after = \"90s\"").unwrap(), Some(90_000));
+    assert_eq!(after("auto_remove_after = \"never\"").unwrap(), None);
+    assert_eq!(after("kind = \"zookeeper\"\nservers = \"a:1\"\nauto_remove_after = \"2h\"").unwrap(), Some(7_200_000));
+    for bad in ["\"30\"", "\"999ms\"", "\"366d\"", "\"0s\"", "30"] {
+        let expected = "expected \"never\" or a duration from 1s to 365d, as in \"30m\"";
+        let told = format!("c.toml:12: coordination.auto_remove_after: found {bad}, {expected}");
+        assert_eq!(one(with(&format!("auto_remove_after = {bad}"))), told);
+    }
+    let summary = |keys: &str| with(keys).unwrap().summary();
+    assert!(summary("").contains(" A node that is down for 30m is taken to be gone. "));
+    assert!(summary("auto_remove_after = \"never\"").contains(" is taken to be gone only when an operator says so. "));
+}
+
+#[test]
 fn a_single_voter_among_several_nodes_is_warned_of() {
     let warnings = with("voters = [2]").unwrap().warnings();
     assert!(warnings.len() == 1 && warnings[0].starts_with("SINGLE VOTER: while node 2 is down "), "{warnings:?}");

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeSet;
 
-use crate::config::ClusterConfig;
+use crate::config::{ClusterConfig, CoordinationConfig};
 use crate::core::bucket::Buckets;
 
 use super::records::RingMember;
@@ -15,6 +15,9 @@ pub fn differences(view: &View, config: &ClusterConfig) -> Vec<String> {
     compare(&mut told, "name", &config.name, &cluster.name);
     compare(&mut told, "partitions", config.partitions, cluster.partitions);
     compare(&mut told, "replication", config.replication, cluster.replication);
+    let written = CoordinationConfig::written;
+    let (ours, theirs) = (config.coordination.auto_remove_after_ms, cluster.auto_remove_after_ms);
+    compare(&mut told, "auto_remove_after", written(ours), written(theirs));
     for entry in &config.nodes {
         let id = entry.id;
         let Some(member) = view.present(id) else {

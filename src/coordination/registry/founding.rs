@@ -36,6 +36,8 @@ pub struct Founding {
     pub nodes: Vec<(NodeEntry, Option<StoreId>)>,
     /// The nodes whose stores vote in the embedded service.
     pub voters: Vec<NodeId>,
+    /// After how many milliseconds a node that is down is taken to be gone; `None` leaves that to operators.
+    pub auto_remove_after_ms: Option<u64>,
     /// Buckets with properties of their own; `default` is added if it is left out.
     pub buckets: BTreeMap<String, Bucket>,
 }
@@ -110,6 +112,7 @@ fn records(founding: &Founding, now_ms: u64, draw: &mut (dyn FnMut() -> StoreId 
         replication: founding.replication,
         generation: FIRST.generation,
         voters: founding.voters.clone(),
+        auto_remove_after_ms: founding.auto_remove_after_ms,
         made_ms: now_ms,
         rest: Rest::new(),
     };

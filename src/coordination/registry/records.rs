@@ -31,6 +31,9 @@ pub struct ClusterRecord {
     pub generation: u32,
     /// The nodes whose stores vote in the embedded service.
     pub voters: Vec<NodeId>,
+    /// After how many milliseconds a node that is down is taken to be gone; `None` leaves that to operators.
+    #[serde(default)]
+    pub auto_remove_after_ms: Option<u64>,
     /// When it was founded, in milliseconds since 1970 by the founder's clock.
     pub made_ms: u64,
     /// Of newer versions.

@@ -246,6 +246,7 @@ fn founding(config: &ClusterConfig, id: ClusterId, stores: &BTreeMap<NodeId, Sto
         replication: config.replication,
         nodes: nodes.collect(),
         voters: config.voters(),
+        auto_remove_after_ms: config.coordination.auto_remove_after_ms,
         buckets: config.buckets.clone(),
     }
 }

@@ -267,6 +267,7 @@ async fn found(service: &Local) {
         replication: 3,
         nodes: (1..=3).map(node).collect(),
         voters: (1..=3).map(NodeId).collect(),
+        auto_remove_after_ms: None,
         buckets: BTreeMap::new(),
     };
     let session = service.open(SECOND).await.unwrap();

@@ -61,6 +61,7 @@ impl FakeCluster {
             replication: self.nodes.len() as u8,
             nodes: nodes.collect(),
             voters: vec![NodeId(1)],
+            auto_remove_after_ms: None,
             buckets: self.ring.lock().unwrap().buckets.iter().cloned().collect(),
         };
         for node in &self.nodes {

@@ -15,7 +15,7 @@
 //! decided on, so that it does not matter who calls it, or if two do.
 //!
 //! That also begins changes without an operator: when a node came back with another store, which then takes the places of the one that
-//! was lost, and when a node was down for so long that it is taken to be gone ([`Settings::auto_remove_after_ms`]).
+//! was lost, and when a node was down for so long that it is taken to be gone ([`ClusterRecord::auto_remove_after_ms`](super::ClusterRecord::auto_remove_after_ms)).
 //!
 //! A change whose arriving or draining node is lost for good would wait for ever. So one plan may be committed into a change that runs:
 //! one that only removes nodes that are down. It changes the goal, and what turning back would mean, to do without them.
@@ -26,6 +26,7 @@ mod forget;
 mod marks;
 mod next;
 mod records;
+mod removal;
 mod report;
 mod situation;
 mod staging;
@@ -36,6 +37,7 @@ pub use forget::forget;
 pub use marks::{report_arrived, report_drained, report_unsynced};
 pub use next::{Next, Settings, next};
 pub use records::{ChangeRecord, MemberChange, PlanRecord, Terms, TransferRecord};
+pub use removal::set_auto_remove_after;
 pub use report::{down_report, plan_report, progress};
 pub use situation::{facts, plan, target};
 pub(super) use staging::version as staged_version;

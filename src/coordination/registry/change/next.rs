@@ -23,8 +23,6 @@ pub struct Settings {
     pub node: NodeId,
     /// How many partitions may be pending at once for each arriving store.
     pub window: u32,
-    /// After how many milliseconds a node that is down is taken to be gone; `None` leaves that to operators.
-    pub auto_remove_after_ms: Option<u64>,
 }
 
 /// One write. All of it is made under the versions that it was decided on, or nothing.
@@ -157,7 +155,7 @@ fn end(view: &View, change: &ChangeRecord, now_ms: u64) -> Option<Next> {
 
 /// A change by which stores take the places of those that their nodes lost.
 fn inherit(view: &View, settings: &Settings, now_ms: u64) -> Option<Next> {
-    if !has_heirs_waiting(view, &view.ring.named_slices()) {
+    if !has_heirs_waiting(view) {
         return None;
     }
     let situation = situation(view, Direction::Forward);
@@ -173,9 +171,13 @@ fn inherit(view: &View, settings: &Settings, now_ms: u64) -> Option<Next> {
 
 /// The removal of a node that is taken to be gone.
 fn remove(view: &View, settings: &Settings, now_ms: u64) -> Option<Next> {
-    let after_ms = settings.auto_remove_after_ms?;
+    let after_ms = view.cluster.auto_remove_after_ms?;
+    let suspects = suspects(view, now_ms);
+    if suspects.is_empty() {
+        return None;
+    }
     let situation = situation(view, Direction::Forward);
-    suspects(view, now_ms).into_iter().find_map(|(store, suspect)| {
+    suspects.into_iter().find_map(|(store, suspect)| {
         let plan = judged(view, &situation, suspect, after_ms).ok()?;
         let actions = vec![Action::Remove { node: suspect.node }];
         let change = begun(view, &situation, &plan, (Origin::Automatic, settings.node), actions, now_ms);

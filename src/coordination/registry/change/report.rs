@@ -173,8 +173,9 @@ fn stores(view: &View, change: &ChangeRecord, moves: &Moves, slices: &[Slice]) -
     progress
 }
 
-/// Members that are down, and why they are not removed yet. `after_ms` is when they are; `None` leaves that to operators.
-pub fn down_report(view: &View, after_ms: Option<u64>, now_ms: u64) -> Vec<DownReport> {
+/// Members that are down, and why they are not removed yet.
+pub fn down_report(view: &View, now_ms: u64) -> Vec<DownReport> {
+    let after_ms = view.cluster.auto_remove_after_ms;
     let situation = situation(view, Direction::Forward);
     let report = |(store, suspect): (StoreId, Suspect)| DownReport {
         node: suspect.node,

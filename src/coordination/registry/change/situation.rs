@@ -3,7 +3,6 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use crate::core::id::{NodeId, Partition, StoreId};
-use crate::core::ring::Slice;
 use crate::core::ring::change::{self, Action, Direction, Facts, Party, Plan, Situation, Standing, Target};
 
 use super::super::records::RingRecord;
@@ -80,9 +79,10 @@ fn heirs(view: &View) -> BTreeMap<StoreId, StoreId> {
 }
 
 /// Whether some partition is lost that an heir could take over, without any change that says so.
-pub(super) fn has_heirs_waiting(view: &View, slices: &[Slice]) -> bool {
+pub(super) fn has_heirs_waiting(view: &View) -> bool {
     let heirs = heirs(view);
-    !heirs.is_empty() && slices.iter().any(|slice| slice.owners.iter().any(|owner| heirs.contains_key(owner)))
+    !heirs.is_empty()
+        && view.ring.named_slices().iter().any(|slice| slice.owners.iter().any(|owner| heirs.contains_key(owner)))
 }
 
 /// The actions that a change without an operator is recorded with.

@@ -251,14 +251,17 @@ async fn differences_to_the_configuration_are_told() {
     let (_, session) = founded().await;
     let mut config = ClusterConfig { name: "test".into(), partitions: 16, ..ClusterConfig::default() };
     config.nodes = founding(7).nodes.into_iter().map(|(entry, _)| entry).collect();
+    config.coordination.auto_remove_after_ms = Some(60_000);
     let view = read(&*session).await.unwrap();
     assert_eq!(differences(&view, &config), Vec::<String>::new());
+    config.coordination.auto_remove_after_ms = None;
     config.nodes[0].zone = "far".into();
     config.nodes[2].id = NodeId(4);
     config.buckets.entry("default".into()).or_default().r = crate::core::bucket::QuorumSize::One;
     assert_eq!(
         differences(&view, &config),
         [
+            "the configuration says auto_remove_after never, the cluster has 1m",
             "the configuration says zone of node 1 far, the cluster has default",
             "the configuration lists node 4 at node3:8000, the cluster has no such node",
             "the cluster has node 3 at node3:8000, which the configuration does not list",

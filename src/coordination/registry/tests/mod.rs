@@ -2,6 +2,7 @@
 
 mod buckets;
 mod cases;
+mod changes;
 mod history;
 mod unsure;
 
@@ -24,7 +25,9 @@ fn address(node: u32) -> String {
 fn founding(id: u128) -> Founding {
     let nodes = (1..=3).map(|node| (NodeEntry::new(NodeId(node), address(node)), None)).collect();
     let (id, voters) = (ClusterId(id), (1..=3).map(NodeId).collect());
-    Founding { id, name: "test".into(), partitions: 16, replication: 3, nodes, voters, buckets: BTreeMap::new() }
+    let auto_remove_after_ms = Some(60_000);
+    let (name, buckets) = ("test".into(), BTreeMap::new());
+    Founding { id, name, partitions: 16, replication: 3, nodes, voters, auto_remove_after_ms, buckets }
 }
 
 /// Ids that are easy to read: 1, 2, 3.

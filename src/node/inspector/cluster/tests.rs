@@ -95,6 +95,7 @@ impl Founded {
             replication: 3,
             nodes: (1..=NODES).map(|n| (NodeEntry::new(NodeId(n), address(n)), Some(store(n)))).collect(),
             voters: vec![NodeId(1)],
+            auto_remove_after_ms: None,
             buckets: BTreeMap::new(),
         };
         let clerk = Clerk::new(ASKED, Default::default(), SharedStatus::default());

@@ -99,6 +99,7 @@ impl Stage {
             replication: 1,
             nodes: vec![(NodeEntry::new(NODE, "node1:8000"), Some(StoreId(1)))],
             voters: vec![NODE],
+            auto_remove_after_ms: None,
             buckets: Default::default(),
         };
         registry::found(&*operator, &founding, 0, &mut || StoreId(2)).await.unwrap();
