@@ -46,6 +46,7 @@ mod leases;
 mod listing;
 mod made_apart;
 mod majority_down;
+mod moving_ring;
 mod one_killed;
 mod one_paused;
 mod operations;

@@ -36,12 +36,21 @@ impl Load {
         Load::start_at(2, client, tasks)
     }
 
+    /// The same at w = r = 2, with keys that begin with `name`.
+    pub fn start_named(name: &str, client: &Client, tasks: usize) -> Load {
+        Load::run(name, 2, client, tasks)
+    }
+
     /// The same at another w and r.
     pub fn start_at(quorum: u8, client: &Client, tasks: usize) -> Load {
+        Load::run("load", quorum, client, tasks)
+    }
+
+    fn run(name: &str, quorum: u8, client: &Client, tasks: usize) -> Load {
         let stop = Arc::new(AtomicBool::new(false));
         let mut running = JoinSet::new();
         for task in 0..tasks {
-            running.spawn(work(client.clone(), quorum, task, stop.clone()));
+            running.spawn(work(client.clone(), quorum, format!("{name}-{task}"), stop.clone()));
         }
         Load { stop, tasks: running }
     }
@@ -60,18 +69,18 @@ impl Load {
     }
 }
 
-async fn work(client: Client, quorum: u8, task: usize, stop: Arc<AtomicBool>) -> Done {
+async fn work(client: Client, quorum: u8, name: String, stop: Arc<AtomicBool>) -> Done {
     let mut done = Done::default();
     for turn in 0.. {
         if stop.load(Ordering::Relaxed) {
             break;
         }
-        let (key, value) = (format!("load-{task}-{turn}"), format!("value {turn} of {task}"));
+        let (key, value) = (format!("{name}-{turn}"), format!("value {turn} of {name}"));
         match client.put(&key, value.clone()).w(quorum).await {
             Ok(_) => _ = done.acknowledged.insert(key, value),
             Err(error) => done.failures.push((Instant::now(), format!("put {key}"), error)),
         }
-        let earlier = format!("load-{task}-{}", turn / 2);
+        let earlier = format!("{name}-{}", turn / 2);
         let expected = done.acknowledged.get(&earlier);
         match client.get(&earlier).r(quorum).await {
             Ok(read) if expected.is_some() => {

@@ -27,7 +27,7 @@ pub fn lines(path: &Path, first: u64) -> io::Result<(mpsc::Receiver<Line>, Optio
         false => {
             let file = File::open(path)?;
             let about = file.metadata()?;
-            (Box::new(file), about.is_file().then(|| about.len()))
+            (Box::new(file), about.is_file().then_some(about.len()))
         }
     };
     let (send, lines) = mpsc::channel(1);
