@@ -5,6 +5,8 @@
 //! ```text
 //! api ─▶ Coordinator ─▶ { Replica, ConnectionPool }        MembershipWatcher ─▶ RingManager ─▶ ring snapshot
 //! inbound links ─▶ Replica (and, forwarded, Coordinator)   Handoff, Inspector, Lister ─▶ { Replica, ConnectionPool }
+//! inbound links ─▶ Replica (and, forwarded, Coordinator)   Handoff, Inspector ─▶ { Replica, ConnectionPool }
+//!                                                          RingManager ─▶ { Coordinator, Replica, ConnectionPool }
 //! ```
 //!
 //! A request stays on the arbiter of its connection: every arbiter has a [`coordinator`], a [`connection_pool`] with links of its own, and

@@ -450,3 +450,21 @@ fn may_be_applied_from_the_order_to_mint() {
     let late = strict_all().on_deadline();
     assert!(matches!(&late[..], [WriteAction::Answer(Err(short))] if short.applied && short.timed_out), "{late:?}");
 }
+
+#[cfg(feature = "mutants")]
+#[test]
+fn the_planted_fault_needs_no_quorum_of_those_who_are_read_from() {
+    use crate::mutants::{Mutant, activate};
+    let route = Arc::new(Route { others: [4, 5, 3].map(StoreId).to_vec(), ..at_rest() });
+    let answered = || {
+        let sizes = QuorumSizes { n: 3, needed: 2, primaries: 0, sloppy: true };
+        let (mut write, _) = WriteMachine::start(sizes, route.clone(), OWNERS[0], &|_| true).expect("all are live");
+        write.on_minted();
+        [4, 5].into_iter().flat_map(|store| write.on_stored(StoreId(store), true)).count()
+    };
+    assert_eq!(answered(), 0);
+    activate(Some(Mutant::WriteQuorumInNewSetOnly));
+    let early = answered();
+    activate(None);
+    assert_eq!(early, 1);
+}

@@ -51,8 +51,10 @@ impl Coordinator {
         let is_other = |store: &StoreId| *store != own && live(*store);
         let mut others: Vec<StoreId> = route.owners(sizes.n).iter().copied().filter(is_other).collect();
         others.sort_by_key(|&store| self.latencies.p50_us(store));
-        // A fallback itself, this node may be the first of them: it only yields if it takes no writes.
-        if others.is_empty() && sizes.sloppy && !owns && !self.parts.gate.is_open() {
+        // A fallback itself, this node may be the first of them: it only yields if it takes no writes, or none of this partition.
+        let has_a_place = route.others.contains(&own) || route.strangers.contains(&own);
+        let may_stand_in = has_a_place && self.parts.gate.is_open();
+        if others.is_empty() && sizes.sloppy && !owns && !may_stand_in {
             let arriving_or_departing = route.others(sizes.n).iter().copied();
             others = arriving_or_departing.chain(route.fallbacks(sizes.n)).filter(is_other).collect();
         }

@@ -163,3 +163,7 @@ impl Handler<RingChanged> for Replica {
         self.replay(ctx);
     }
 }
+
+#[cfg(test)]
+#[path = "parking_tests.rs"]
+mod tests;
