@@ -164,6 +164,7 @@ impl Handler<RingChanged> for Replica {
     }
 }
 
-#[cfg(test)]
+// Virtual time is the simulation's.
+#[cfg(all(test, feature = "sim"))]
 #[path = "parking_tests.rs"]
 mod tests;

@@ -10,7 +10,7 @@ use tokio::time::sleep;
 
 use super::super::messages::Settle;
 use super::super::needs_sync::{NeedsSync, Why};
-use super::super::{HintGauge, ReplicaParts};
+use super::super::ReplicaParts;
 use super::*;
 use crate::config::{NodeLimits, StorageConfig};
 use crate::core::bucket::Buckets;
