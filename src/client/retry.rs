@@ -121,7 +121,9 @@ mod tests {
     fn what_surely_was_not_applied_is_tried_again() {
         assert!(matches!(judge(true, "a:1", TIME, Outcome::NotSent("refused".into())), Next::Unreached(_)));
         assert!(matches!(judge(false, "a:1", TIME, Outcome::Lost("it broke".into())), Next::Unreached(_)));
-        for failure in [quorum_not_met(false), ring_may_be_stale(false), Failure::ShuttingDown] {
+        let partition = crate::core::id::Partition(0);
+        let not_covered = Failure::NotCovered { partition, needed: 2, owners: 3, missing: vec![] };
+        for failure in [quorum_not_met(false), ring_may_be_stale(false), Failure::ShuttingDown, not_covered] {
             let next = judge(true, "a:1", TIME, Outcome::Answered(Err(failure.clone())));
             assert_eq!(next, Next::Elsewhere(failure.into()));
         }

@@ -11,6 +11,7 @@ mod failing;
 mod fake_node;
 #[cfg(feature = "server")]
 mod kv_cli;
+mod listing;
 mod retrying;
 mod routing;
 #[cfg(feature = "sim")]

@@ -20,14 +20,18 @@ use crate::output::{Output, note};
 /// Bytes of lines that are being written, at most; one line may always.
 const BYTES_IN_FLIGHT_MAX: u64 = 64 << 20;
 
+/// So many lines that the cluster refuses, one after the other, and it is not worth going on.
+const REFUSED_MAX: u64 = 100;
+
 const AFTER_HELP: &str = "\
 FILE holds the lines that `kv-cli export` writes, - is standard input. Values replace what is there; siblings come back \
 as siblings, lifetimes go on, and what has expired is left out. Each line is a write of its own, with its bucket's w. \
 Importing the same file twice is the same as once.
 
 A line that cannot be written at the moment is tried again. One that fails for good is reported with its number, and the \
-others go on; the exit code is then the highest of all lines. Ctrl-C stops reading, finishes what is being written, and says \
-where to go on; twice, it stops at once.
+others go on; the exit code is then the highest of all lines. Where no node can be reached, or 100 lines in a row fail for \
+what the cluster lacks, it ends early. So it does with Ctrl-C, after finishing what is being written; twice, at once. It \
+then says where to go on.
 
 Examples:
   kv-cli import default.jsonl
@@ -60,6 +64,10 @@ struct Tally {
     skipped: u64,
     expired: u64,
     failed: u64,
+    /// Lines that the cluster did not take, since the last that it took.
+    refused: u64,
+    /// The first of these.
+    first_refused: Option<u64>,
     /// The highest exit code of those that failed.
     exit: Option<Exit>,
     /// The last line that was taken.
@@ -95,8 +103,7 @@ impl Import {
                     bytes -= length;
                     progress.advance_by(length, u64::from(result.is_ok()));
                     let exit = tally.note(number, result, &progress);
-                    // Where no node is there is no use in going on.
-                    stopped |= exit == Exit::CannotConnect;
+                    stopped |= exit == Exit::CannotConnect || tally.refused >= REFUSED_MAX;
                     reading &= !stopped;
                 }
                 line = lines.recv(), if reading && has_room => match line {
@@ -123,10 +130,11 @@ impl Import {
 
     fn tell_where_to_go_on(&self, tally: &Tally, at: &Where) {
         let last = tally.last.max(self.from_line - 1);
-        note(format_args!("stopped after line {last}. To go on after it:"));
+        let next = tally.first_refused.unwrap_or(last + 1);
+        note(format_args!("stopped after line {last}. To go on:"));
         let (file, cluster) = (quoted(&self.file.display().to_string()), at.as_arguments(None));
         let skip = if self.skip_existing { " --skip-existing" } else { "" };
-        note(format_args!("  kv-cli import {file} --from-line {}{skip}{cluster}", last + 1));
+        note(format_args!("  kv-cli import {file} --from-line {next}{skip}{cluster}"));
     }
 }
 
@@ -141,10 +149,15 @@ impl Tally {
                 let exit = trouble.exit();
                 progress.say(format_args!("line {number}: {trouble}"));
                 self.failed += 1;
+                if exit != Exit::Usage {
+                    self.refused += 1;
+                    self.first_refused = Some(self.first_refused.map_or(number, |first| first.min(number)));
+                }
                 self.exit = self.exit.max(Some(exit));
                 return exit;
             }
         }
+        (self.refused, self.first_refused) = (0, None);
         Exit::Done
     }
 

@@ -133,6 +133,10 @@ impl State {
                 let reason = "fake nodes have a tree with feature server alone".into();
                 Handled::Say(ToClient::Tree { id, result: Err(TreeFailure::NotConnected { node: self.id, reason }) })
             }
+            ToNode::List { id, request, .. } => {
+                let epoch = self.ring.lock().unwrap().ring.epoch;
+                Handled::Say(ToClient::Listed { id, epoch, result: Ok(self.memory.lock().unwrap().list(request)) })
+            }
             ToNode::Inspect { id, what } => {
                 let result = Ok(Box::new(self.inspect(what)));
                 Handled::Say(ToClient::Shown { id, result })

@@ -7,6 +7,7 @@ use kv::core::bucket::BlindWrite;
 use kv::core::id::NodeId;
 use kv::core::key::Key;
 use kv::core::request::{Answer, Operation, Value};
+use kv::wire::list::{ListPage, ListRequest, Listed};
 
 #[derive(Default)]
 pub struct Memory {
@@ -15,6 +16,24 @@ pub struct Memory {
 }
 
 impl Memory {
+    /// A page, as of a cluster with one partition.
+    pub fn list(&self, request: ListRequest) -> ListPage {
+        let ListRequest { bucket, prefix, cursor, keys_max, values: with_values } = request;
+        let is_wanted = |key: &Key, values: &BTreeMap<u8, Value>| {
+            let after = cursor.as_ref().is_none_or(|cursor| key.name > *cursor);
+            after && key.bucket == bucket && key.name.starts_with(&prefix) && !values.is_empty()
+        };
+        let mut rest = self.keys.iter().filter(|(key, values)| is_wanted(key, values));
+        let listed = |(key, values): (&Key, &BTreeMap<u8, Value>)| Listed {
+            name: key.name.clone(),
+            values: values.values().rev().filter(|_| with_values).cloned().collect(),
+            context: with_values.then(|| values.keys().copied().collect()),
+        };
+        let keys: Vec<Listed> = rest.by_ref().take(keys_max as usize).map(listed).collect();
+        let next = keys.last().filter(|_| rest.next().is_some()).map(|last| last.name.clone());
+        ListPage { keys, partitions_done: next.is_none().into(), next, partitions: 1 }
+    }
+
     /// Does it.
     pub fn apply(&mut self, operation: &Operation, by: NodeId) -> Answer {
         let live = self.keys.entry(operation.key().clone()).or_default();
