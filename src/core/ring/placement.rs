@@ -18,7 +18,7 @@
 //! below the replication are even by statistics only), and that few replicas move when members change. Rendezvous keeps
 //! most where they are, but quotas are exact and given out partition by partition, so one who leaves also shifts some
 //! that it did not own. Tests bound that (`a_leaver_moves_little_more_than_its_own`); a ring that changes starts from the
-//! owners that there are instead and moves the fewest ([`assign`](super::assign)).
+//! owners that there are instead and moves the fewest ([`assign`](mod@super::assign)).
 
 use super::super::id::Partition;
 use super::Member;
