@@ -127,8 +127,6 @@ impl State {
     fn handle(&self, message: ToNode) -> Handled {
         match message {
             ToNode::Ping(id) => Handled::Say(ToClient::Pong(id)),
-            // These nodes list nothing.
-            ToNode::List { .. } => Handled::Close,
             ToNode::Tree { id, .. } => {
                 let reason = "fake nodes have a tree with feature server alone".into();
                 Handled::Say(ToClient::Tree { id, result: Err(TreeFailure::NotConnected { node: self.id, reason }) })
