@@ -114,3 +114,45 @@ impl Page {
         Scanned { entries: self.entries, end: self.last }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn page(keys_max: u32) -> Page {
+        let (bucket, prefix) = (Bytes::from_static(b"b"), Bytes::new());
+        Page::new(&Scan { partition: Partition(0), bucket, prefix, after: None, keys_max, values: true })
+    }
+
+    /// A record of so many bytes.
+    fn record(bytes: usize) -> Stored {
+        Some(vec![0; bytes].into())
+    }
+
+    #[test]
+    fn steps_follow_the_size_of_what_was_read() {
+        let mut small = page(1000);
+        assert_eq!(small.step(), FIRST_STEP);
+        (0..8).for_each(|_| small.add(Bytes::from_static(b"k"), record(99)).unwrap());
+        assert_eq!(small.step(), 992);
+        let mut large = page(1000);
+        large.add(Bytes::from_static(b"k"), record(PAGE_BYTES_MAX / 4)).unwrap();
+        assert_eq!(large.step(), 2, "a fourth would pass the limit");
+        assert_eq!(page(3).step(), 3);
+    }
+
+    #[test]
+    fn a_page_ends_with_what_fills_it_even_if_that_is_gone() {
+        let mut by_bytes = page(1000);
+        by_bytes.add(Bytes::from_static(b"a"), record(PAGE_BYTES_MAX * 3)).unwrap();
+        assert!(by_bytes.is_full());
+        let mut by_keys = page(2);
+        by_keys.add(Bytes::from_static(b"a"), record(1)).unwrap();
+        assert!(!by_keys.is_full());
+        by_keys.add(Bytes::from_static(b"b"), None).unwrap();
+        assert!(by_keys.is_full());
+        let scanned = by_keys.end();
+        assert_eq!((scanned.entries.len(), scanned.end), (1, Some(Bytes::from_static(b"b"))));
+        assert!(!page(0).is_full(), "a page has room for a key at least");
+    }
+}
