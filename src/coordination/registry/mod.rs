@@ -3,10 +3,11 @@
 //! | node | holds | changed by |
 //! |---|---|---|
 //! | `/kv/cluster` | [`ClusterRecord`]: id, name, partitions, replication, voters | [`found`], once |
-//! | `/kv/ring` | [`RingRecord`]: the epoch and who is in the cluster | every change of members or buckets |
+//! | `/kv/ring` | [`RingRecord`]: the epoch, who is in the cluster, and who has what | every change of members, owners or buckets |
 //! | `/kv/stores/STORE` | [`StoreRecord`]: every store that ever was, with its latest start | [`register`] |
 //! | `/kv/live/NODE` | [`Live`], ephemeral: a node that holds a session | [`register`], [`acknowledge`] |
 //! | `/kv/buckets/NAME` | [`BucketRecord`]: a bucket with properties of its own | [`set_bucket`] |
+//! | `/kv/plan`, `/kv/change`, `/kv/transfers/STORE` | ring changes | see [`change`] |
 //! | `/kv/alarms/STORE` | [`Alarm`]: a copy of this store called, and was refused | [`register`], [`dismiss`] |
 //!
 //! Data is JSON, so that people can read it with any tool. `STORE` is the store's id in hexadecimal, `NODE` the node's number,
@@ -23,7 +24,10 @@
 //!    *rolled back*, who shows the same number with another nonce is a *clone*: both are refused for good, and an [`Alarm`] names
 //!    them. An earlier start that still runs (it was paused, perhaps) sees in its [`View`] that it is over.
 //! 4. *Losing a disk.* The node comes with a store that belongs to no cluster. Once the old one is not alive any more it counts as
-//!    *replaced*: it keeps its places in the ring, so that nobody forgets what it promised, and the new one is a guest.
+//!    *replaced*: it keeps its places in the ring, so that nobody forgets what it promised, and the new one is a guest
+//!    until it has copied them, which begins by itself.
+//! 5. *Going out of the ring*, by leaving or by being removed. The store keeps its record: started again, it is a guest. Only one that is
+//!    *forgotten* is refused for good.
 //!
 //! # What holds
 //!

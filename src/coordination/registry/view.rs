@@ -54,6 +54,7 @@ pub struct Staged {
 /// At which versions the nodes were that a view was read from, as far as ring changes are decided on them; `None` if they were not
 /// there.
 pub(super) struct Versions {
+    pub cluster: Stat,
     pub ring: Stat,
     pub plan: Option<Stat>,
     pub change: Option<Stat>,
@@ -103,6 +104,7 @@ async fn read_once(session: &dyn Session) -> Result<Option<(View, Versions)>, Er
     let alarms: Records<_, Alarm> = below(session, paths::ALARMS, |name| name.parse().ok()).await?;
     let transfers: Records<_, TransferRecord> = below(session, paths::TRANSFERS, |name| name.parse().ok()).await?;
     let versions = Versions {
+        cluster: cluster.stat,
         ring: again.stat,
         plan: staged.as_ref().map(|record| record.stat.clone()),
         change: change.as_ref().map(|record| record.stat.clone()),

@@ -63,9 +63,12 @@ fn changes(next: &Next, versions: &Versions) -> Result<Vec<Change>, Error> {
                 }
             }
         }
-        Next::End { ring, change, stores } => {
+        Next::End { ring, change, stores, cluster } => {
             changes.push(access::set(ring_path, ring, &versions.ring)?);
             changes.push(written(change, versions)?);
+            if let Some(cluster) = cluster {
+                changes.push(access::set(paths::path(paths::CLUSTER)?, cluster, &versions.cluster)?);
+            }
             for (store, record) in stores {
                 if let Some(stat) = versions.stores.get(store) {
                     changes.push(access::set(paths::store(*store)?, record, stat)?);

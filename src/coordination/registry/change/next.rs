@@ -7,7 +7,7 @@ use crate::core::ring::change::{
     may_remove,
 };
 
-use super::super::records::{RingMember, RingRecord, StoreRecord, StoreState, Was};
+use super::super::records::{ClusterRecord, RingMember, RingRecord, StoreRecord, StoreState, Was};
 use super::super::view::View;
 use super::commit::begun;
 use super::records::{ChangeRecord, Terms, TransferRecord};
@@ -47,6 +47,8 @@ pub enum Next {
         change: Box<ChangeRecord>,
         /// What becomes of those who have left.
         stores: Vec<(StoreId, StoreRecord)>,
+        /// Who votes instead of them, if one of them did.
+        cluster: Option<Box<ClusterRecord>>,
     },
     /// Begin a change without an operator.
     Begin {
@@ -150,7 +152,29 @@ fn end(view: &View, change: &ChangeRecord, now_ms: u64) -> Option<Next> {
         ring.epoch.counter += 1;
     }
     let change = ChangeRecord { ended_ms: Some(now_ms), ..change.clone() };
-    Some(Next::End { ring, change: change.into(), stores })
+    let cluster = voting_without(view, &gone).map(Box::new);
+    Some(Next::End { ring, change: change.into(), stores, cluster })
+}
+
+/// The cluster with other voters in the place of those who have left; `None` if none of them voted, or there is nobody else.
+fn voting_without(view: &View, gone: &[RingMember]) -> Option<ClusterRecord> {
+    let mut cluster = view.cluster.clone();
+    let has_gone = |node: NodeId| {
+        let is_gone = |member: &&RingMember| gone.iter().any(|gone| gone.store == member.store);
+        gone.iter().any(|member| member.node == node) && view.present(node).is_none_or(|member| is_gone(&member))
+    };
+    for i in 0..cluster.voters.len() {
+        if !has_gone(cluster.voters[i]) {
+            continue;
+        }
+        let owners =
+            view.ring.members.iter().filter(|member| member.standing == Standing::Owner && view.is_live(member));
+        let others = owners.map(|member| member.node).filter(|node| !cluster.voters.contains(node) && !has_gone(*node));
+        if let Some(node) = others.min() {
+            cluster.voters[i] = node;
+        }
+    }
+    (cluster != view.cluster).then_some(cluster)
 }
 
 /// A change by which stores take the places of those that their nodes lost.

@@ -141,29 +141,33 @@ fn waiting(view: &View, slices: &[Slice]) -> (Vec<WaitingReport>, u32) {
     (waiting, left_off)
 }
 
-/// Of the partitions that arrive at a store, and of those that leave it, how many have done so and how many there are.
-type Counts = ((u32, u32), (u32, u32));
+/// How many partitions come to a store and go from it: how many have, and how many are to.
+#[derive(Default)]
+struct Count {
+    arrived: (u32, u32),
+    drained: (u32, u32),
+}
 
 fn stores(view: &View, change: &ChangeRecord, moves: &Moves, slices: &[Slice]) -> Vec<StoreProgress> {
-    let mut stores: BTreeMap<StoreId, Counts> = BTreeMap::new();
+    let mut counts: BTreeMap<StoreId, Count> = BTreeMap::new();
     for (partition, (from, to)) in moves {
+        // Once the change has ended everything has.
         let slice = slices.get(partition.0 as usize).filter(|_| change.is_running());
-        let has_arrived = |store: &StoreId| slice.is_none_or(|slice| slice.owners.contains(store));
-        let has_drained = |store: &StoreId| slice.is_none_or(|slice| !slice.named().any(|named| named == store));
-        let mut count = |store: &StoreId, arrives: bool, done: bool| {
-            let (arrived, drained) = stores.entry(*store).or_default();
-            let (done_so_far, all) = if arrives { arrived } else { drained };
-            *done_so_far += u32::from(done);
+        for store in to.iter().filter(|store| !from.contains(store)) {
+            let (done, all) = &mut counts.entry(*store).or_default().arrived;
+            *done += u32::from(slice.is_none_or(|slice| slice.owners.contains(store)));
             *all += 1;
-        };
-        to.iter().filter(|store| !from.contains(store)).for_each(|store| count(store, true, has_arrived(store)));
-        from.iter().filter(|store| !to.contains(store)).for_each(|store| count(store, false, has_drained(store)));
+        }
+        for store in from.iter().filter(|store| !to.contains(store)) {
+            let (done, all) = &mut counts.entry(*store).or_default().drained;
+            *done += u32::from(slice.is_none_or(|slice| !slice.named().any(|named| named == store)));
+            *all += 1;
+        }
     }
-    let node = |store: &StoreId| view.stores.get(store).map_or(NodeId(0), |record| record.node);
     let live: BTreeSet<StoreId> = view.live.values().map(|live| live.store).collect();
-    let progress = stores.into_iter().map(|(store, (arrived, drained))| StoreProgress {
+    let progress = counts.into_iter().map(|(store, Count { arrived, drained })| StoreProgress {
         store,
-        node: node(&store),
+        node: view.stores.get(&store).map_or(NodeId(0), |record| record.node),
         is_live: live.contains(&store),
         arrived,
         drained,

@@ -32,8 +32,7 @@ impl Nodes {
         let (service, _) = founded().await;
         let mut nodes = Nodes { service, sessions: BTreeMap::new(), admitted: BTreeMap::new(), now_ms: 1_000_000 };
         for node in 1..=count {
-            let joiner = Joiner { zone: Some(format!("z{node}")), ..fresh(node, 0x100 + u128::from(node)) };
-            nodes.start(joiner).await.unwrap();
+            nodes.start(fresh(node, 0x100 + u128::from(node))).await.unwrap();
         }
         nodes
     }
@@ -258,8 +257,9 @@ async fn a_change_that_is_turned_back_leaves_no_trace() {
 #[tokio::test]
 async fn a_node_leaves_and_is_a_guest_when_it_returns() {
     let mut nodes = Nodes::new(4).await;
-    nodes.commit(&[Action::Join { node: n(4) }]).await.unwrap();
-    nodes.settle().await;
+    let far = Action::Set { node: n(4), weight: Some(50), zone: Some("far".into()) };
+    nodes.commit(&[Action::Join { node: n(4) }, far]).await.unwrap();
+    assert_eq!(owned(&nodes.settle().await)[&0x104], 16, "alone in its zone it has some of everything");
     nodes.commit(&[Action::Leave { node: n(4) }]).await.unwrap();
     let view = nodes.settle().await;
     assert_eq!(owned(&view), [(1, 16), (2, 16), (3, 16)].into());
@@ -273,7 +273,7 @@ async fn a_node_leaves_and_is_a_guest_when_it_returns() {
     assert_eq!(nodes.restart(4, 2).await, Ok(store(0x104)));
     let view = nodes.view().await;
     let member = view.present(n(4)).unwrap();
-    assert_eq!((member.standing, member.zone.as_str(), member.weight), (Standing::Guest, "z4", 100));
+    assert_eq!((member.standing, member.zone.as_str(), member.weight), (Standing::Guest, "far", 50));
     assert_eq!(view.stores[&store(0x104)].was, None);
 }
 
@@ -308,6 +308,7 @@ async fn a_node_that_is_down_for_long_is_removed_alone() {
     let change = view.change.as_ref().unwrap();
     assert_eq!((change.number, change.origin, change.is_running()), (2, Origin::Automatic, false));
     assert_eq!(owned(&view), [(1, 12), (2, 12), (3, 12), (0x104, 12)].into());
+    assert_eq!(view.cluster.voters, [n(1), n(2), n(3)]);
     assert_eq!((standing(&view, 0x105), view.stores[&store(0x105)].state), (None, StoreState::Removed));
 
     // It was not gone. It is a guest, which may deliver what only it has.
@@ -335,6 +336,15 @@ async fn a_removed_node_that_was_alive_is_a_guest_at_once() {
         Joiner { start: Start { number: 1, nonce: 100, store: store(0x104) }, ..again(&nodes.admitted[&n(4)], 1, 100) };
     register(&*nodes.sessions[&n(4)], &joiner, 9).await.unwrap();
     assert_eq!(standing(&nodes.view().await, 0x104), Some(Standing::Guest));
+}
+
+#[tokio::test]
+async fn another_one_votes_instead_of_a_voter_that_leaves() {
+    let nodes = Nodes::new(4).await;
+    nodes.commit(&[Action::Replace { node: n(2), by: n(4) }]).await.unwrap();
+    let view = nodes.settle().await;
+    assert_eq!(view.cluster.voters, [n(1), n(4), n(3)]);
+    assert_eq!(owned(&view), [(1, 16), (3, 16), (0x104, 16)].into());
 }
 
 #[tokio::test]
@@ -366,10 +376,8 @@ async fn a_change_goes_on_without_a_node_that_died_in_it() {
     let mut nodes = Nodes::new(6).await;
     let joins: Vec<Action> = (4..7).map(|node| Action::Join { node: n(node) }).collect();
     nodes.commit(&joins).await.unwrap();
-    for _ in 0..3 {
-        nodes.drive().await;
-        nodes.work().await;
-    }
+    nodes.drive().await;
+    nodes.work().await;
     nodes.kill(6).await;
     let stuck = nodes.settle().await;
     assert!(stuck.running().is_some(), "node 6 is waited for");
@@ -396,7 +404,7 @@ async fn turning_back_does_without_a_node_that_died() {
     nodes.commit(&[Action::Join { node: n(4) }]).await.unwrap();
     nodes.settle().await;
     nodes.commit(&[Action::Join { node: n(5) }]).await.unwrap();
-    for _ in 0..3 {
+    for _ in 0..2 {
         nodes.drive().await;
         nodes.work().await;
     }

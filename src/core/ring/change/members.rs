@@ -53,7 +53,7 @@ pub(super) fn apply(parties: &[Party], actions: &[Action]) -> Applied {
         }
     }
     for party in &applied.parties {
-        let joins = |action: &Action| matches!(action, Action::Join { node } if *node == party.node);
+        let joins = |action: &Action| matches!(action, Action::Join { node } | Action::Replace { by: node, .. } if *node == party.node);
         if party.standing == Standing::Owner && party.weight == 0 && actions.iter().any(joins) {
             applied.refusals.push(Refusal::Weightless { node: party.node });
         }

@@ -69,11 +69,11 @@ impl Plan {
 /// Works out what actions would change. Without actions, what the loss of stores that have heirs does.
 pub fn plan(situation: &Situation, actions: &[Action]) -> Plan {
     let Applied { mut parties, swaps, mut refusals } = apply(&situation.parties, actions);
-    for party in &mut parties {
+    let heirs: BTreeSet<&StoreId> =
+        situation.owners.iter().flatten().filter_map(|owner| situation.heirs.get(owner)).collect();
+    for party in parties.iter_mut().filter(|party| party.standing == Standing::Guest && heirs.contains(&party.store)) {
         // Whoever takes a lost store's places is an owner as that one was.
-        if party.standing == Standing::Guest && situation.heirs.values().any(|heir| *heir == party.store) {
-            party.standing = Standing::Owner;
-        }
+        party.standing = Standing::Owner;
     }
     let present: Vec<Vec<StoreId>> = situation.owners.iter().map(|o| inherited(o, &situation.heirs)).collect();
     let swapped: Vec<Vec<StoreId>> = present.iter().map(|owners| inherited(owners, &swaps)).collect();

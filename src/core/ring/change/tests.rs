@@ -338,7 +338,7 @@ mod mutants {
         let everything_arrives = (0..64).map(|n| Event::Arrive(n, false));
         let too_soon: Vec<Event> = everybody_knows.iter().cloned().chain([Event::Drive]).collect();
         let too_late: Vec<Event> =
-            too_soon.iter().cloned().take(4).chain(everything_arrives).chain([Event::Drive, Event::Drive]).collect();
+            too_soon.iter().take(4).cloned().chain(everything_arrives).chain([Event::Drive, Event::Drive]).collect();
         for (mutant, events) in [
             (Mutant::SwitchBeforeProof, &too_soon),
             (Mutant::RetireBeforeAcknowledged, &too_late),
@@ -452,6 +452,19 @@ fn an_heir_takes_the_places_of_a_store_that_is_lost_half_way() {
     assert!(world.is_reached(), "{:?}", world.reasons());
     let named: BTreeSet<StoreId> = world.slices.iter().flat_map(|slice| slice.owners.clone()).collect();
     assert_eq!(named, [3, 5, 6].map(StoreId).into());
+}
+
+#[test]
+fn only_who_follows_an_owner_becomes_one() {
+    let mut situation = situation(3, parties(3, 2));
+    // A guest was lost, and its node came with store 4.
+    situation.heirs = [(StoreId(9), StoreId(4))].into();
+    assert_eq!(plan(&situation, &[]).refusals, [Refusal::Nothing]);
+    situation.heirs = [(StoreId(1), StoreId(4))].into();
+    situation.parties[0].standing = Standing::Replaced;
+    let plan = plan(&situation, &[]);
+    assert_eq!((plan.parties[3].standing, plan.parties[4].standing), (Standing::Owner, Standing::Guest));
+    assert_eq!((plan.nodes[3].to_own(), plan.nodes[0].to_own()), (plan.nodes[0].owned, 0));
 }
 
 mod removal {
