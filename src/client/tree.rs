@@ -11,6 +11,7 @@ use tokio::time::Instant;
 use super::link::{Ask, Link, LinkError, Told};
 use super::{Client, ClientError};
 use crate::core::id::NodeId;
+use crate::wire::change::{ChangeAnswer, ChangeRequest};
 use crate::wire::tree::{TreeAnswer, TreeFailure, TreeRequest};
 
 impl Client {
@@ -36,6 +37,20 @@ impl Client {
             tried.push(link);
         }
         Err(last.map_or(ClientError::Connect { tried: unreached }, ClientError::Tree))
+    }
+
+    /// Asks about the ring's changes, or for one, through any node that is connected to the coordination service.
+    ///
+    /// # Errors
+    /// As [`Client::tree`]; the answer is [`TreeFailure::Change`] if the ring is not changed so.
+    pub async fn change(&self, request: ChangeRequest) -> Result<ChangeAnswer, ClientError> {
+        match self.tree(TreeRequest::Change(request)).await? {
+            TreeAnswer::Change(answer) => Ok(*answer),
+            _ => {
+                let reason = "it answered a question about ring changes as something else".into();
+                Err(ClientError::Protocol { address: "the node".into(), reason })
+            }
+        }
     }
 
     /// Asks the coordination service through this node.

@@ -123,7 +123,10 @@ impl Node {
         };
         let handoff = env.start(0, move |_| Handoff::new(handoff));
         let admission = Admission::new(config.node.limits.calls_in_flight_max);
-        let clerk = Clerk::new(config.node.id, belonging.session.clone(), belonging.status.clone());
+        let clerk = {
+            let (session, status, env) = (belonging.session.clone(), belonging.status.clone(), env.clone());
+            Clerk::new(config.node.id, session, status, move || env.wall_ms())
+        };
         let inspector = InspectorParts {
             store: start.store,
             start: start.number,

@@ -84,6 +84,21 @@ pub enum ChangeAnswer {
     },
 }
 
+impl ChangeAnswer {
+    /// Things that it lists: roughly in proportion to what it takes on the wire.
+    pub fn items(&self) -> usize {
+        match self {
+            ChangeAnswer::Staged(staged) => staged.actions.len() + staged.superseded.len(),
+            ChangeAnswer::Plan(plan) => {
+                let partitions = plan.nodes.iter().map(|node| 1 + (node.arriving.len() + node.leaving.len()) / 16);
+                plan.actions.len() + partitions.sum::<usize>()
+            }
+            ChangeAnswer::Change(Some(change)) => change.actions.len() + change.waiting.len() + change.stores.len(),
+            ChangeAnswer::Change(None) | ChangeAnswer::Committed { .. } | ChangeAnswer::Forgotten { .. } => 0,
+        }
+    }
+}
+
 /// What is staged.
 #[derive(Clone, PartialEq, Eq, Debug, Default, Serialize, Deserialize)]
 pub struct StagedReport {

@@ -1,5 +1,5 @@
-//! What operators ask of the coordination service through a node: to read, write and watch its tree, and to keep the
-//! buckets' properties there.
+//! What operators ask of the coordination service through a node: to read, write and watch its tree, to keep the
+//! buckets' properties there, and to change the ring.
 //!
 //! The node carries a request out with its own session, so a read may be as old as that node's copy unless it asks to
 //! `sync`. Nothing here belongs to the data path.
@@ -12,6 +12,7 @@ mod failure;
 use bytes::Bytes;
 use serde::{Deserialize, Serialize};
 
+use super::change::{ChangeAnswer, ChangeRequest};
 use crate::core::bucket::Bucket;
 use crate::core::id::Epoch;
 
@@ -86,6 +87,8 @@ pub enum TreeRequest {
         /// Names and values of what is to be changed, as people write them; the rest stays as it is.
         properties: Vec<(String, String)>,
     },
+    /// Change who owns what, or tell of it. Answered by [`TreeAnswer::Change`].
+    Change(ChangeRequest),
 }
 
 impl TreeRequest {
@@ -99,6 +102,7 @@ impl TreeRequest {
             TreeRequest::Get { .. } | TreeRequest::List { .. } | TreeRequest::Watch { .. } | TreeRequest::Buckets => {
                 false
             }
+            TreeRequest::Change(request) => request.is_write(),
         }
     }
 
@@ -151,6 +155,8 @@ pub enum TreeAnswer {
         /// All its properties.
         bucket: Bucket,
     },
+    /// What is staged, what it would move, or how the change is.
+    Change(Box<ChangeAnswer>),
 }
 
 impl TreeAnswer {
@@ -166,6 +172,7 @@ impl TreeAnswer {
                 nodes + children.iter().map(|name| name.len() + EACH).sum::<usize>()
             }
             TreeAnswer::Buckets(report) => report.buckets.len() * EACH,
+            TreeAnswer::Change(answer) => answer.items() * EACH,
             TreeAnswer::Written { .. } | TreeAnswer::Deleted | TreeAnswer::Unchanged | TreeAnswer::BucketSet { .. } => {
                 0
             }

@@ -137,7 +137,7 @@ fn tree_advice(failure: &TreeFailure) -> Option<&'static str> {
         }
         TreeFailure::NotEmpty { .. } => Some("`kv-cli coord ls -R` shows them; delete them first."),
         TreeFailure::TooMany { .. } | TreeFailure::ShuttingDown => Some("Try again, or another node with --servers."),
-        TreeFailure::Invalid { .. } | TreeFailure::Refused { .. } => None,
+        TreeFailure::Invalid { .. } | TreeFailure::Refused { .. } | TreeFailure::Change(_) => None,
     }
 }
 

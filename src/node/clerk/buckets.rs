@@ -40,12 +40,4 @@ impl Clerk {
         let view = registry::read(session).await.map_err(|error| self.tell_registry(error))?;
         Ok(TreeAnswer::BucketSet { epoch: view.ring.epoch, replication: view.cluster.replication, bucket: set })
     }
-
-    fn tell_registry(&self, error: registry::Error) -> TreeFailure {
-        match error {
-            registry::Error::Service(error) => self.tell(error),
-            registry::Error::Invalid { reason } => TreeFailure::Invalid { reason },
-            error => TreeFailure::Refused { reason: error.to_string() },
-        }
-    }
 }

@@ -2,6 +2,7 @@
 
 use super::Clerk;
 use crate::coordination::api::{Error, Session};
+use crate::coordination::registry;
 use crate::coordination::tree::{Path, Refusal};
 use crate::wire::tree::TreeFailure;
 
@@ -21,6 +22,16 @@ impl Clerk {
                 TreeFailure::BadVersion { path: path.to_string(), expected, present }
             }
             error => self.tell(error),
+        }
+    }
+
+    /// What to tell of the registry's error.
+    pub(super) fn tell_registry(&self, error: registry::Error) -> TreeFailure {
+        match error {
+            registry::Error::Service(error) => self.tell(error),
+            registry::Error::Change(failure) => failure.into(),
+            registry::Error::Invalid { reason } => TreeFailure::Invalid { reason },
+            error => TreeFailure::Refused { reason: error.to_string() },
         }
     }
 

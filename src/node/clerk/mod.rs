@@ -8,6 +8,7 @@
 //! watch, and the time that anything takes.
 
 mod buckets;
+mod changes;
 mod failure;
 mod held;
 mod knowledge;
@@ -39,12 +40,18 @@ pub struct Clerk {
     session: SharedSession,
     status: SharedStatus,
     admission: Arc<Admission>,
+    wall_ms: Box<dyn Fn() -> u64 + Send + Sync>,
 }
 
 impl Clerk {
-    /// For this node, with whatever session and provider are published there.
-    pub fn new(node: NodeId, session: SharedSession, status: SharedStatus) -> Arc<Clerk> {
-        Arc::new(Clerk { node, session, status, admission: Admission::new(REQUESTS_MAX) })
+    /// For this node, with whatever session and provider are published there. `wall_ms` tells the time in milliseconds since 1970.
+    pub fn new(
+        node: NodeId,
+        session: SharedSession,
+        status: SharedStatus,
+        wall_ms: impl Fn() -> u64 + Send + Sync + 'static,
+    ) -> Arc<Clerk> {
+        Arc::new(Clerk { node, session, status, admission: Admission::new(REQUESTS_MAX), wall_ms: Box::new(wall_ms) })
     }
 
     /// Where the node's session is published.
@@ -60,6 +67,10 @@ impl Clerk {
     /// The session of now. It may end while it is used; who asks next gets the one that follows.
     fn session(&self) -> Result<Arc<Box<dyn Session>>, TreeFailure> {
         self.session.load_full().ok_or_else(|| self.not_connected("it has no session now"))
+    }
+
+    fn wall_ms(&self) -> u64 {
+        (self.wall_ms)()
     }
 
     fn not_connected(&self, reason: &str) -> TreeFailure {

@@ -23,7 +23,7 @@ const LONG: Duration = Duration::from_secs(20);
 
 /// A node with a session.
 async fn clerk(service: &Local) -> Arc<Clerk> {
-    let clerk = Clerk::new(NodeId(1), SharedSession::default(), SharedStatus::default());
+    let clerk = Clerk::new(NodeId(1), SharedSession::default(), SharedStatus::default(), || 0);
     connect(&clerk, service).await;
     clerk
 }
@@ -78,7 +78,7 @@ async fn is_there(service: &Local, path: &str) -> bool {
 
 #[tokio::test]
 async fn without_a_session_it_says_so() {
-    let visit = Visit::new(Clerk::new(NodeId(7), SharedSession::default(), SharedStatus::default()));
+    let visit = Visit::new(Clerk::new(NodeId(7), SharedSession::default(), SharedStatus::default(), || 0));
     for request in [get("/"), set("/a", None), watch("/", false, None, LONG), TreeRequest::Buckets] {
         let failure = refused(&visit, request).await;
         assert!(matches!(failure, TreeFailure::NotConnected { node: NodeId(7), .. }), "{failure}");

@@ -119,6 +119,7 @@ impl Visit {
             TreeRequest::SetBucket { bucket, properties } => {
                 return self.clerk.set_bucket(session, &bucket, &properties).await;
             }
+            TreeRequest::Change(request) => return self.clerk.change(session, request).await,
             TreeRequest::Watch { path: at, subtree, seen, wait_ms } => {
                 return self.watch(session, &path(&at)?, subtree, seen, wait(wait_ms)).await;
             }

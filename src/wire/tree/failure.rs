@@ -3,6 +3,7 @@
 use serde::{Deserialize, Serialize};
 
 use crate::core::id::NodeId;
+use crate::wire::change::ChangeFailure;
 
 /// Why it was not done. Unless it says otherwise, nothing was changed.
 #[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize, thiserror::Error)]
@@ -67,6 +68,9 @@ pub enum TreeFailure {
         /// Why.
         reason: String,
     },
+    /// The ring is not changed so.
+    #[error(transparent)]
+    Change(#[from] ChangeFailure),
     /// A limit was reached.
     #[error("{what}: the limit is {limit}")]
     TooMany {

@@ -27,7 +27,7 @@ pub struct Keeper {
 
 impl Keeper {
     pub fn new(node: NodeId) -> Keeper {
-        let clerk = Clerk::new(node, SharedSession::default(), SharedStatus::default());
+        let clerk = Clerk::new(node, SharedSession::default(), SharedStatus::default(), || 0);
         Keeper { clerk, service: None, cluster: None }
     }
 

@@ -98,7 +98,7 @@ impl Founded {
             auto_remove_after_ms: None,
             buckets: BTreeMap::new(),
         };
-        let clerk = Clerk::new(ASKED, Default::default(), SharedStatus::default());
+        let clerk = Clerk::new(ASKED, Default::default(), SharedStatus::default(), || 0);
         let own = service.open(Duration::from_secs(10)).await.unwrap();
         registry::found(&*own, &founding, 0, &mut StoreId::default).await.unwrap();
         clerk.shared_session().store(Some(std::sync::Arc::new(own)));
