@@ -157,8 +157,24 @@ pub struct LocateReport {
     pub partition: Partition,
     /// The ring by which this was found.
     pub epoch: Epoch,
-    /// Owners in the order of their places, then fallbacks in theirs.
+    /// The ring with which the partition's owners, or their motion, last changed; zero if never.
+    pub since: Epoch,
+    /// How far the partition is on its way to other owners.
+    pub phase: Phase,
+    /// Owners in the order of their places, those who come to own it, those who drain it, then fallbacks in their order.
     pub replicas: Vec<ReplicaReport>,
+}
+
+/// How far a partition is on its way to other owners.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Phase {
+    /// It has its owners.
+    AtRest,
+    /// Those who arrive copy it. It is read from the old owners and written to old and new ones.
+    Pending,
+    /// It is read from the new owners and written to old and new ones, until everybody knows.
+    Switched,
 }
 
 /// What one member has of a key.
@@ -166,12 +182,30 @@ pub struct LocateReport {
 pub struct ReplicaReport {
     /// The node.
     pub node: NodeId,
-    /// Whether it owns the key's partition.
+    /// Whether it owns the key's partition, on either side if that changes hands.
     pub owner: bool,
+    /// What it is to the partition.
+    pub role: Role,
     /// What it holds; the error if it could not be asked.
     pub holds: Result<Option<HeldReport>, String>,
     /// Owners for which it keeps this key as a hint.
     pub hints: Vec<NodeId>,
+}
+
+/// What a member is to a partition.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Role {
+    /// Owns it, and stays so.
+    Owner,
+    /// Comes to own it: takes its writes, and copies what was there before.
+    Arriving,
+    /// Owns it still, and takes its writes, until those who arrive have it and everybody knows.
+    Departing,
+    /// Owned it, or was to. Takes nothing, hands over what it holds, and drops that.
+    Draining,
+    /// Stands in for owners that are down.
+    Fallback,
 }
 
 /// An object as a replica holds it.

@@ -5,7 +5,7 @@ use std::collections::BTreeSet;
 use clap::Args;
 use kv::client::ClientError;
 use kv::core::key::Key;
-use kv::wire::report::{HeldReport, Inspect, Inspection, LocateReport, ReplicaReport};
+use kv::wire::report::{HeldReport, Inspect, Inspection, LocateReport, Phase, ReplicaReport, Role};
 use serde_json::json;
 
 use crate::cluster::Where;
@@ -14,8 +14,11 @@ use crate::output::Output;
 use crate::table::{Table, bytes, list};
 
 const AFTER_HELP: &str = "\
-Owners come in the order of their places, then the fallbacks in the order in which they stand in. Equal \
-VERSIONs are equal objects. HINT FOR are the owners for which a node keeps the key until they are back. Exit code 1 means that no node holds anything.
+Owners come in the order of their places, then the fallbacks in the order in which they stand in. While the ring \
+changes a node can also be arriving (it comes to own the key, takes its writes, and copies what was there), departing \
+(an owner until that is done) or draining (it owns the key no more, and hands over and drops what it holds). Equal \
+VERSIONs are equal objects. HINT FOR are the owners for which a node keeps the key until they are back. Exit code 1 \
+means that no node holds anything.
 
 Examples:
   kv-cli locate foo
@@ -46,6 +49,7 @@ impl Locate {
         if output.is_json() {
             let mut document = json!(report);
             document["epoch"] = json!(report.epoch.to_string());
+            document["since"] = json!(report.since.to_string());
             output.json(&document);
         } else {
             print(&key, &report, output);
@@ -55,19 +59,52 @@ impl Locate {
 }
 
 fn print(key: &Key, report: &LocateReport, output: &mut Output) {
-    let LocateReport { token, partition, epoch, replicas } = report;
-    output.line(format_args!("{key}: token {token}, partition {partition}, ring epoch {epoch}\n"));
+    let LocateReport { token, partition, epoch, since, phase, replicas } = report;
+    let motion = match phase {
+        Phase::AtRest => String::new(),
+        Phase::Pending => {
+            format!("\npending since epoch {since}: read from the old owners, written to old and new ones")
+        }
+        Phase::Switched => {
+            format!("\nswitched since epoch {since}: read from the new owners, written to old and new ones")
+        }
+    };
+    output.line(format_args!("{key}: token {token}, partition {partition}, ring epoch {epoch}{motion}\n"));
     let mut table = Table::new(["NODE", "ROLE", "HOLDS", "VERSION", "HINT FOR"]);
     for replica in replicas {
-        let role = if replica.owner { "owner" } else { "fallback" };
-        let start = [replica.node.to_string(), role.to_string()];
+        let start = [replica.node.to_string(), role(replica.role).to_string()];
         table.row(start.into_iter().chain(held(replica)).chain([list(&replica.hints)]));
     }
     output.line(table);
-    let versions: BTreeSet<Option<&str>> = replicas.iter().filter(|r| r.owner).filter_map(version).collect();
-    if versions.len() > 1 {
+    let of = |is: fn(Role) -> bool| -> BTreeSet<Option<&str>> {
+        replicas.iter().filter(|replica| is(replica.role)).filter_map(version).collect()
+    };
+    let (read, arriving) = (of(is_read), of(|role| role == Role::Arriving));
+    if read.len() > 1 {
         output.line("\nThe owners differ. A read of the key repairs those that it asks.");
+    } else if !arriving.is_subset(&read) {
+        output.line(
+            "\nAn arriving node does not have what the owners have yet. `kv-cli cluster watch` shows how far it is.",
+        );
     }
+    if of(|role| role == Role::Draining).iter().any(Option::is_some) {
+        output.line("\nA draining node still holds a copy. It drops it when all owners have it.");
+    }
+}
+
+fn role(role: Role) -> &'static str {
+    match role {
+        Role::Owner => "owner",
+        Role::Arriving => "arriving",
+        Role::Departing => "departing",
+        Role::Draining => "draining",
+        Role::Fallback => "fallback",
+    }
+}
+
+/// Whether a node should hold the key as others do. A departing one should, also once it is not read from any more.
+fn is_read(role: Role) -> bool {
+    matches!(role, Role::Owner | Role::Departing)
 }
 
 /// The version that a member holds, if it could be asked; `None` inside if it holds none.
@@ -86,5 +123,48 @@ fn held(replica: &ReplicaReport) -> [String; 2] {
                 siblings.iter().map(|sibling| sibling.bytes.map_or("tombstone".into(), bytes)).collect();
             [list(&sizes), context.clone()]
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use kv::core::id::{Epoch, NodeId, Partition};
+
+    fn replica(node: u32, role: Role, version: Option<&str>) -> ReplicaReport {
+        let held = |context: &str| HeldReport { context: context.into(), siblings: vec![] };
+        let owner = !matches!(role, Role::Draining | Role::Fallback);
+        ReplicaReport { node: NodeId(node), owner, role, holds: Ok(version.map(held)), hints: vec![] }
+    }
+
+    fn shown(phase: Phase, replicas: Vec<ReplicaReport>) -> String {
+        let epoch = |counter| Epoch { generation: 0, counter };
+        let (token, partition) = ("00ff".into(), Partition(3));
+        let report = LocateReport { token, partition, epoch: epoch(9), since: epoch(7), phase, replicas };
+        let mut output = Output::new(false);
+        print(&Key::bare("foo"), &report, &mut output);
+        output.text()
+    }
+
+    #[test]
+    fn a_partition_in_motion_says_who_comes_and_goes() {
+        let replicas = vec![
+            replica(1, Role::Owner, Some("a:1")),
+            replica(2, Role::Departing, Some("a:1")),
+            replica(4, Role::Arriving, None),
+        ];
+        let text = shown(Phase::Pending, replicas);
+        let roles: Vec<_> = text.lines().filter_map(|line| line.split_whitespace().nth(1)).collect();
+        assert_eq!(roles[roles.len() - 5..roles.len() - 2], ["owner", "departing", "arriving"], "{text}");
+        assert!(text.contains("pending since epoch 0.7") && text.contains("An arriving node does not have"), "{text}");
+        assert!(!text.contains("differ"), "{text}");
+    }
+
+    #[test]
+    fn what_drains_is_told() {
+        let drains = |version| vec![replica(1, Role::Owner, Some("a:1")), replica(2, Role::Draining, version)];
+        assert!(shown(Phase::AtRest, drains(Some("a:1"))).ends_with("when all owners have it.\n"));
+        let drained = shown(Phase::AtRest, drains(None));
+        assert!(drained.contains("draining") && !drained.contains("still holds"), "{drained}");
     }
 }

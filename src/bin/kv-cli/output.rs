@@ -60,6 +60,12 @@ impl Output {
         }
     }
 
+    /// What was collected, for tests.
+    #[cfg(test)]
+    pub fn text(&self) -> String {
+        String::from_utf8_lossy(&self.bytes).into_owned()
+    }
+
     /// Writes everything.
     pub fn print(mut self) -> Result<(), CliError> {
         self.flush().map(drop)

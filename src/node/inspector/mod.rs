@@ -30,7 +30,7 @@ use crate::core::key::Key;
 use crate::core::ring::Member;
 use crate::storage::{self, Engine};
 use crate::wire::message::{Examined, ReplicaError, ToCoordinator, ToReplica};
-use crate::wire::report::{Inspect, Inspection, LocateReport, PeerReport, RingReport, StatsReport, StatusReport};
+use crate::wire::report::{Inspect, Inspection, LocateReport, PeerReport, RingReport, Role, StatsReport, StatusReport};
 
 /// Show this.
 #[derive(Message)]
@@ -141,25 +141,26 @@ impl Inspector {
     fn locate(&mut self, key: Key, ctx: &mut Context<Self>) -> ResponseFuture<Inspection> {
         let view = self.parts.ring.load_full();
         let partition = view.ring.partition_of(&key);
-        let (route, n) = (view.route(partition), view.ring.replication);
-        let arriving_or_departing = route.others(n).iter().filter(|store| !route.owners(n).contains(store));
-        let order = route.owners(n).iter().chain(arriving_or_departing).copied().chain(route.fallbacks(n));
-        let members: Vec<Member> = order.filter_map(|store| view.ring.member(store)).cloned().collect();
-        let asked: Vec<_> = members.iter().map(|member| self.examine(member, &key, ctx)).collect();
+        let slice = view.ring.slice(partition);
+        let roles = describe::roles(&slice, view.route(partition), view.ring.replication);
+        let member = |(store, role): (StoreId, Role)| Some((view.ring.member(store)?.clone(), role));
+        let members: Vec<(Member, Role)> = roles.into_iter().filter_map(member).collect();
+        let asked: Vec<_> = members.iter().map(|(member, _)| self.examine(member, &key, ctx)).collect();
         let patience = Duration::from_millis(self.parts.config.node.timing.peer_timeout_ms);
         Box::pin(async move {
             let deadline = tokio::time::Instant::now() + patience;
             let mut replicas = vec![];
-            for (member, answer) in members.iter().zip(asked) {
+            for ((member, role), answer) in members.iter().zip(asked) {
                 let answer = match tokio::time::timeout_at(deadline, answer).await {
                     Ok(Ok(result)) => result.map_err(|error| error.to_string()),
                     Ok(Err(_)) => Err("the node is stopping".into()),
                     Err(_) => Err(format!("no answer in {} ms", patience.as_millis())),
                 };
-                replicas.push(describe::replica(&view, member, partition, answer));
+                replicas.push(describe::replica(&view, member, *role, partition, answer));
             }
             let token = format!("{:016x}", key.token().0);
-            Inspection::Located(LocateReport { token, partition, epoch: view.ring.epoch, replicas })
+            let (epoch, phase) = (view.ring.epoch, describe::phase(&slice));
+            Inspection::Located(LocateReport { token, partition, epoch, since: slice.since, phase, replicas })
         })
     }
 

@@ -1,9 +1,9 @@
 //! What fake nodes show.
 
-use kv::core::id::NodeId;
+use kv::core::id::{Epoch, NodeId};
 use kv::wire::report::{
-    ClusterReport, HeldReport, Inspect, Inspection, LatencyReport, LocateReport, PeerReport, ReplicaReport,
-    ServiceReport, SiblingReport, StatsReport, StatusReport,
+    ClusterReport, HeldReport, Inspect, Inspection, LatencyReport, LocateReport, PeerReport, Phase, ReplicaReport,
+    Role, ServiceReport, SiblingReport, StatsReport, StatusReport,
 };
 
 use super::{CLUSTER, State};
@@ -56,18 +56,21 @@ impl State {
                 let owners = list.primaries.iter().map(|&store| ReplicaReport {
                     node: ring.node_of(store),
                     owner: true,
+                    role: Role::Owner,
                     holds: Ok(Some(held.clone())),
                     hints: vec![],
                 });
                 let fallbacks = list.fallbacks.iter().map(|&store| ReplicaReport {
                     node: ring.node_of(store),
                     owner: false,
+                    role: Role::Fallback,
                     holds: Err("unreachable".into()),
                     hints: vec![NodeId(1)],
                 });
                 let token = format!("{:016x}", key.token().0);
                 let replicas = owners.chain(fallbacks).collect();
-                Inspection::Located(LocateReport { token, partition, epoch: ring.epoch, replicas })
+                let (epoch, since, phase) = (ring.epoch, Epoch::default(), Phase::AtRest);
+                Inspection::Located(LocateReport { token, partition, epoch, since, phase, replicas })
             }
         }
     }
