@@ -1,6 +1,6 @@
 //! `kv-cli cluster status`.
 
-use clap::{Args, Subcommand};
+use clap::Args;
 use kv::client::ClientError;
 use kv::core::id::NodeId;
 use kv::wire::report::{ClusterReport, Inspect, Inspection, Liveness, MemberReport, ServiceReport};
@@ -11,22 +11,7 @@ use crate::cluster::Where;
 use crate::coord::session;
 use crate::exit::{CliError, Exit};
 use crate::output::Output;
-use crate::table::{Table, list, millis};
-
-/// What can be done with the cluster as a whole.
-#[derive(Subcommand, Debug)]
-pub enum Cluster {
-    Status(Status),
-}
-
-impl Cluster {
-    /// Does it.
-    pub async fn run(self, at: Where, output: &mut Output) -> Result<Exit, CliError> {
-        match self {
-            Cluster::Status(status) => status.run(at, output).await,
-        }
-    }
-}
+use crate::table::{self, Table, list, millis};
 
 const AFTER_HELP: &str = "\
 All is as the asked node sees it: LINK is its own link to a member, SESSION what the coordination service says. \
@@ -47,7 +32,8 @@ pub struct Status {
 }
 
 impl Status {
-    async fn run(self, at: Where, output: &mut Output) -> Result<Exit, CliError> {
+    /// Asks one node.
+    pub async fn run(self, at: Where, output: &mut Output) -> Result<Exit, CliError> {
         let client = at.connect(None).await?;
         let shown = match self.node {
             Some(node) => client.inspect(NodeId(node), Inspect::Cluster).await?,
@@ -132,7 +118,7 @@ fn members(report: &ClusterReport) -> Table {
         let zone = if zone.is_empty() { "-".into() } else { zone.clone() };
         let link = if *up { "up" } else { "down" }.into();
         let [session, heard] = liveness(member.liveness);
-        let store = store.to_string()[..8].to_string();
+        let store = table::store(*store);
         let numbers = [weight.to_string(), partitions.to_string()];
         table.row([node, address.clone(), zone].into_iter().chain(numbers).chain([link, session, heard, store]));
     }

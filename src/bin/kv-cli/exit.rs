@@ -38,6 +38,14 @@ pub enum CliError {
     /// The cluster or the way to it.
     #[error(transparent)]
     Client(#[from] ClientError),
+    /// The cluster, where it takes the command to know what to do next.
+    #[error("{error}")]
+    Advised {
+        /// What it said.
+        error: ClientError,
+        /// What to do next.
+        advice: String,
+    },
     /// The list of servers.
     #[error(transparent)]
     Servers(#[from] BadServers),
@@ -67,7 +75,7 @@ impl CliError {
     /// The exit code.
     pub fn exit(&self) -> Exit {
         let error = match self {
-            CliError::Client(error) => error,
+            CliError::Client(error) | CliError::Advised { error, .. } => error,
             CliError::NotHeld(_) => return Exit::NotFound,
             _ => return Exit::Usage,
         };
@@ -89,7 +97,10 @@ impl CliError {
     }
 
     /// What to do next, where the error does not say so itself.
-    pub fn advice(&self) -> Option<&'static str> {
+    pub fn advice(&self) -> Option<&str> {
+        if let CliError::Advised { advice, .. } = self {
+            return Some(advice);
+        }
         if let CliError::Client(ClientError::Tree(failure)) = self {
             return tree_advice(failure);
         }

@@ -6,6 +6,7 @@
 mod advice;
 mod bucket;
 mod cluster;
+mod cluster_changes;
 mod cluster_status;
 mod coord;
 mod covered;
@@ -79,9 +80,9 @@ enum Command {
     Ring(ring::Ring),
     Stats(stats::Stats),
     Locate(locate::Locate),
-    /// Show how the cluster is
+    /// Show how the cluster is, and change who is in it
     #[command(subcommand)]
-    Cluster(cluster_status::Cluster),
+    Cluster(cluster_changes::Cluster),
     /// Show and change the properties of buckets
     #[command(subcommand)]
     Bucket(bucket::Bucket),

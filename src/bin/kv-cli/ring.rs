@@ -1,5 +1,9 @@
 //! `kv-cli ring`.
 
+mod explain;
+pub mod explained;
+mod motion;
+
 use std::collections::BTreeMap;
 
 use clap::Args;
@@ -11,14 +15,21 @@ use serde_json::json;
 use crate::cluster::Where;
 use crate::exit::{CliError, Exit};
 use crate::output::Output;
-use crate::table::{Table, list};
+use crate::table::Table;
 
 const AFTER_HELP: &str = "\
-PARTITIONS are those that a node owns, FIRST those in which it has the first place.
+PARTITIONS are those that a node owns, FIRST those in which it has the first place. In the list of partitions the owners \
+come in the order of their places; while the ring changes, \
+`1, 2 -> 1, 4 pending` is read from 1 and 2 and written to both sides, `1, 4 <- 1, 2 switched` is read from 1 and 4.
+
+--explain shows for each node and zone what its weight asks, what is fair (as near to that as zones allow) and what it owns; \
+with --plan as the staged changes would make it, and that no fewer replicas could move.
 
 Examples:
   kv-cli ring
-  kv-cli ring --partitions   the owners of each partition, in the order of their places";
+  kv-cli ring --partitions
+  kv-cli ring --explain
+  kv-cli ring --explain --plan";
 
 /// Show who owns what
 #[derive(Args, Debug)]
@@ -27,11 +38,20 @@ pub struct Ring {
     /// List the owners of each partition
     #[arg(long)]
     partitions: bool,
+    /// Explain why each node owns as much as it does
+    #[arg(long, conflicts_with = "partitions")]
+    explain: bool,
+    /// Explain what the staged changes would make of it
+    #[arg(long, requires = "explain")]
+    plan: bool,
 }
 
 impl Ring {
     /// Shows the ring that the client has learnt.
     pub async fn run(self, at: Where, output: &mut Output) -> Result<Exit, CliError> {
+        if self.explain {
+            return explain::run(at, self.plan, output).await;
+        }
         let report = at.connect(None).await?.ring();
         let ring = &report.ring;
         if output.is_json() {
@@ -42,6 +62,7 @@ impl Ring {
                 "replication": ring.replication,
                 "members": members_json(ring),
                 "owners": all_partitions(ring).map(|p| owners(ring, p)).collect::<Vec<_>>(),
+                "motion": motion::as_json(ring),
                 "buckets": buckets,
             }));
             return Ok(Exit::Done);
@@ -54,12 +75,15 @@ impl Ring {
             ring.replication
         ));
         output.line(members(ring));
+        if let Some(moving) = motion::in_brief(ring) {
+            output.line(format_args!("\n{moving}; `kv-cli cluster watch` shows how far they are"));
+        }
         if !report.buckets.is_empty() {
             output.line(format_args!("\n{}", buckets(&report.buckets, ring.replication)));
         }
         if self.partitions {
             let mut table = Table::new(["PARTITION", "OWNERS"]);
-            all_partitions(ring).for_each(|p| table.row([p.to_string(), list(&owners(ring, p))]));
+            all_partitions(ring).for_each(|p| table.row([p.to_string(), motion::owners(ring, p)]));
             output.line(format_args!("\n{table}"));
         }
         Ok(Exit::Done)
@@ -75,7 +99,7 @@ fn owners(ring: &Owners, partition: Partition) -> Vec<NodeId> {
 }
 
 /// How many partitions each node owns, and in how many it has the first place.
-fn shares(ring: &Owners) -> BTreeMap<NodeId, (u32, u32)> {
+pub fn shares(ring: &Owners) -> BTreeMap<NodeId, (u32, u32)> {
     let mut shares = BTreeMap::<NodeId, (u32, u32)>::new();
     for partition in all_partitions(ring) {
         for (place, owner) in ring.owners(partition).enumerate() {

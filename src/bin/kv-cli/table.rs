@@ -2,6 +2,8 @@
 
 use std::fmt;
 
+use kv::core::id::StoreId;
+
 /// Rows under headings, each column as wide as its widest cell.
 pub struct Table {
     rows: Vec<Vec<String>>,
@@ -69,6 +71,11 @@ pub fn uptime(seconds: u64) -> String {
         (0, _, _) => format!("{hours}h {minutes}m"),
         _ => format!("{days}d {hours}h"),
     }
+}
+
+/// A store by its first digits, which are enough to name it.
+pub fn store(store: StoreId) -> String {
+    store.to_string()[..8].to_string()
 }
 
 /// Node numbers in a row, or a dash.
