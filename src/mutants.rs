@@ -46,6 +46,10 @@ pub enum Mutant {
     AcknowledgeWithWritesInFlight,
     /// Reads go to the arriving owners before they have copied what was there.
     ReadFromNewOwnersEarly,
+    /// A store that drains drops what it holds before the owners have acknowledged it.
+    DropBeforeDrained,
+    /// A store that arrives reports itself complete before it has compared itself with its source.
+    ReportArrivedEarly,
 }
 
 #[cfg(feature = "mutants")]

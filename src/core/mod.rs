@@ -9,6 +9,7 @@
 //! hold differently.
 //! [`version`] merges and mints; [`quorum`] counts who holds it; a fallback's copy is a [`hint`].
 //! [`listing`] puts what owners hold of a bucket together.
+//! hold differently; [`transfer`] brings a partition to new owners.
 
 pub mod blob;
 pub mod bucket;
@@ -21,4 +22,5 @@ pub mod merkle;
 pub mod quorum;
 pub mod request;
 pub mod ring;
+pub mod transfer;
 pub mod version;

@@ -1,0 +1,5 @@
+//! Simulated stores, between which works go on while others write and everything may fail.
+
+mod copying;
+mod draining;
+mod world;
