@@ -39,6 +39,7 @@ mod table;
 #[cfg(test)]
 mod tests;
 mod timing;
+mod transfer;
 
 pub use cluster::{ClusterConfig, NodeEntry};
 pub use complaint::{Complaint, KeyHint};
@@ -50,6 +51,7 @@ pub use problem::{ConfigError, Place, Problem};
 pub use start::Overrides;
 pub use storage::{EngineKind, StorageConfig, SyncPolicy};
 pub use timing::Timing;
+pub use transfer::TransferConfig;
 
 /// All that a node needs to know to start. The default is node 1 of the local cluster.
 #[derive(Clone, PartialEq, Eq, Debug, Default)]

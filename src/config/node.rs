@@ -14,6 +14,7 @@ use super::source::Source;
 use super::storage::StorageConfig;
 use super::table::Table;
 use super::timing::Timing;
+use super::transfer::TransferConfig;
 
 /// One node.
 #[derive(Clone, PartialEq, Eq, Debug)]
@@ -43,6 +44,8 @@ pub struct NodeConfig {
     pub limits: NodeLimits,
     /// How long things take.
     pub timing: Timing,
+    /// How much the moving of partitions may take.
+    pub transfer: TransferConfig,
 }
 
 impl Default for NodeConfig {
@@ -61,6 +64,7 @@ impl Default for NodeConfig {
             storage: StorageConfig::default(),
             limits: NodeLimits::default(),
             timing: Timing::default(),
+            transfer: TransferConfig::default(),
         }
     }
 }
@@ -93,6 +97,7 @@ impl NodeConfig {
         table.section("storage", |table| self.storage.read(table));
         table.section("limits", |table| self.limits.read(table));
         table.section("timing", |table| self.timing.read(table));
+        table.section("transfer", |table| self.transfer.read(table));
     }
 
     /// What was left out and follows from the rest. A listed node is reached, and listens, at its address in the list; one

@@ -3,6 +3,7 @@
 
 mod cluster;
 mod service;
+mod transfers;
 
 use serde::{Deserialize, Serialize};
 
@@ -17,6 +18,7 @@ pub use cluster::{
 pub use service::{
     KeeperRole, NookeeperReport, ParticipantReport, SESSIONS_SHOWN_MAX, ServiceReport, SessionReport, ZooKeeperReport,
 };
+pub use transfers::{DrainReport, TransferPhase, TransferReport, TransfersReport};
 
 /// What a node can be asked to show.
 #[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
