@@ -3,6 +3,12 @@
 //! At an interval it looks for targets that are reachable and have hints waiting here. For each it reads a page of hints from each
 //! Replica in turn, sends the copies, and has the Replica drop each one that the target acknowledged as durable, provided
 //! that it is still the same version. Whatever goes wrong, the hint stays and the next round tries again.
+//!
+//! A target may have lost its place of a key to others meanwhile, or be no member any more. Then the copy goes to all who have a
+//! place of it now, and is dropped when all of them have acknowledged it. To find such hints, those of a target that is not
+//! reachable are looked through once for each ring.
+
+mod delivery;
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -11,16 +17,16 @@ use std::time::Duration;
 use actix::prelude::*;
 use bytes::Bytes;
 
+use self::delivery::{Delivery, Waiting, recipients};
 use super::connection_pool::ConnectionPool;
 use super::connection_pool::messages::{Origin, PeerEvent, PeerSend};
 use super::env::{Moment, now};
 use super::replica::messages::{HeldHint, ReplicaBatch, ReplicaCall, ReplicaReply, ReplicaSink};
 use super::replica::{HintGauge, Replica};
+use super::stats::{Counter, Stats};
 use super::view::{SharedHealth, SharedRing};
 use crate::config::Config;
-use crate::core::id::StoreId;
-use crate::core::key::Key;
-use crate::core::version::Clock;
+use crate::core::id::{Epoch, StoreId};
 use crate::wire::message::{ToCoordinator, ToReplica};
 
 /// Hints delivered at once to one target.
@@ -33,6 +39,8 @@ struct Scanned(Vec<ReplicaReply>);
 
 /// What a Handoff is made of.
 pub struct HandoffParts {
+    /// This store.
+    pub own: StoreId,
     /// Timing.
     pub config: Arc<Config>,
     /// The ring.
@@ -43,17 +51,8 @@ pub struct HandoffParts {
     pub hints: Arc<HintGauge>,
     /// Who holds it.
     pub replicas: Arc<Vec<Addr<Replica>>>,
-}
-
-/// One target's delivery.
-struct Delivery {
-    /// The Replica whose hints are being delivered, and where in them.
-    arbiter: usize,
-    after: Option<Bytes>,
-    /// Sent and not acknowledged.
-    waiting: BTreeMap<u64, (Key, Clock)>,
-    /// When to give this round up.
-    patience: Moment,
+    /// What it counts.
+    pub stats: Arc<Stats>,
 }
 
 /// The actor.
@@ -62,6 +61,10 @@ pub struct Handoff {
     /// Known once the pools are there.
     pool: Option<Addr<ConnectionPool>>,
     deliveries: BTreeMap<StoreId, Delivery>,
+    /// By which ring all hints of a target were last looked through without leaving any that goes to others.
+    looked_through: BTreeMap<StoreId, Epoch>,
+    /// The targets of the pages that are being read.
+    scans: BTreeMap<u64, StoreId>,
     last: u64,
 }
 
@@ -81,17 +84,22 @@ impl ReplicaSink for ScanSink {
 impl Handoff {
     /// Delivers nothing until it knows a pool.
     pub fn new(parts: HandoffParts) -> Handoff {
-        Handoff { parts, pool: None, deliveries: BTreeMap::new(), last: 0 }
+        let (deliveries, looked_through, scans) = (BTreeMap::new(), BTreeMap::new(), BTreeMap::new());
+        Handoff { parts, pool: None, deliveries, looked_through, scans, last: 0 }
     }
 
     fn round(&mut self, ctx: &mut Context<Self>) {
         self.deliveries.retain(|_, delivery| delivery.patience > now());
-        let reachable = self.parts.health.load_full();
-        for (target, _) in self.parts.hints.targets() {
-            if reachable.binary_search(&target).is_ok() && !self.deliveries.contains_key(&target) {
-                let delivery =
-                    Delivery { arbiter: 0, after: None, waiting: BTreeMap::new(), patience: self.patience() };
-                self.deliveries.insert(target, delivery);
+        let deliveries = &self.deliveries;
+        self.scans.retain(|_, target| deliveries.contains_key(target));
+        let (reachable, epoch) = (self.parts.health.load_full(), self.parts.ring.load().ring.epoch);
+        let targets = self.parts.hints.targets();
+        self.looked_through.retain(|target, _| targets.iter().any(|(other, _)| other == target));
+        for (target, _) in targets {
+            let is_due =
+                reachable.binary_search(&target).is_ok() || self.looked_through.get(&target).is_none_or(|e| *e < epoch);
+            if is_due && !self.deliveries.contains_key(&target) {
+                self.deliveries.insert(target, Delivery::new(self.patience()));
                 self.scan(target, ctx);
             }
         }
@@ -101,69 +109,112 @@ impl Handoff {
         now() + Duration::from_millis(self.parts.config.node.timing.request_timeout_ms)
     }
 
-    /// Reads the next page for a target. The scan's number is the target's place in the ring.
+    fn next_number(&mut self) -> u64 {
+        self.last += 1;
+        self.last
+    }
+
+    /// Reads the next page for a target.
     fn scan(&mut self, target: StoreId, ctx: &mut Context<Self>) {
-        let patience = self.patience();
+        let (patience, id) = (self.patience(), self.next_number());
         let Some(delivery) = self.deliveries.get_mut(&target) else { return };
         let Some(replica) = self.parts.replicas.get(delivery.arbiter) else {
+            if !delivery.leaves_some {
+                self.looked_through.insert(target, self.parts.ring.load().ring.epoch);
+            }
             self.deliveries.remove(&target);
             return;
         };
         delivery.patience = patience;
-        let members = &self.parts.ring.load().ring;
-        let Some(id) = members.members().iter().position(|m| m.store == target) else { return };
-        let call = ReplicaCall::ScanHints { id: id as u64, target, after: delivery.after.clone(), limit: PAGE };
+        self.scans.insert(id, target);
+        let call = ReplicaCall::ScanHints { id, target, after: delivery.after.clone(), limit: PAGE };
         replica.do_send(ReplicaBatch { calls: vec![call], sink: Arc::new(ScanSink(ctx.address())) });
     }
 
     fn deliver(&mut self, target: StoreId, hints: Vec<HeldHint>, next: Option<Bytes>, ctx: &mut Context<Self>) {
         let deadline_ms = self.parts.config.node.timing.request_timeout_ms as u32;
-        let view = self.parts.ring.load_full();
+        let (view, reachable) = (self.parts.ring.load_full(), self.parts.health.load_full());
         let (Some(delivery), Some(pool)) = (self.deliveries.get_mut(&target), &self.pool) else { return };
         if next.is_none() {
             delivery.arbiter += 1;
         }
         delivery.after = next;
-        let mut messages = vec![];
+        let mut messages: BTreeMap<StoreId, Vec<ToReplica>> = BTreeMap::new();
+        let mut settled = vec![];
         for HeldHint { key, object, clock } in hints {
-            self.last += 1;
-            delivery.waiting.insert(self.last, (key.clone(), clock));
+            let (to, is_redirected) = recipients(&view, self.parts.own, target, &key);
+            if to.iter().any(|store| reachable.binary_search(store).is_err()) {
+                // One whose target is merely down waits for that; one that goes to others is to be looked for again.
+                delivery.leaves_some |= is_redirected;
+                continue;
+            }
             let epoch = view.ring.since(view.ring.partition_of(&key));
-            let id = Origin::Handoff.number(self.last);
-            messages.push(ToReplica::Store { id, epoch, deadline_ms, key, object, hint: None });
+            self.last += 1;
+            let (id, waiting) = (self.last, Waiting { key, clock, to, is_redirected });
+            if waiting.to.is_empty() {
+                settled.push(waiting);
+                continue;
+            }
+            for store in &waiting.to {
+                let (id, key, object) = (Origin::Handoff.number(id), waiting.key.clone(), object.clone());
+                let message = ToReplica::Store { id, epoch, deadline_ms, key, object, hint: None };
+                messages.entry(*store).or_default().push(message);
+            }
+            delivery.waiting.insert(id, waiting);
         }
-        if messages.is_empty() {
+        let is_empty = messages.is_empty();
+        for (to, messages) in messages {
+            pool.do_send(PeerSend { to, messages });
+        }
+        self.settle(target, settled, ctx);
+        if is_empty {
             self.scan(target, ctx);
-        } else {
-            pool.do_send(PeerSend { to: target, messages });
         }
     }
 
-    fn acknowledged(&mut self, target: StoreId, replies: Vec<ToCoordinator>, ctx: &mut Context<Self>) {
+    /// These are durable wherever they belong.
+    fn settle(&self, target: StoreId, settled: Vec<Waiting>, ctx: &mut Context<Self>) {
         let ring = self.parts.ring.load_full();
-        let Some(delivery) = self.deliveries.get_mut(&target) else { return };
         let mut calls: BTreeMap<usize, Vec<ReplicaCall>> = BTreeMap::new();
-        for reply in replies {
-            let (id, result) = match reply {
-                ToCoordinator::Stored { id, result, .. } => (id, result),
-                ToCoordinator::Failed { id, error } => (id, Err(error)),
-                _ => continue,
-            };
-            let Some((key, clock)) = delivery.waiting.remove(&Origin::sequence(id)) else { continue };
-            match result {
-                Ok(()) => {
-                    let arbiter = ring.ring.partition_of(&key).0 as usize % self.parts.replicas.len();
-                    calls.entry(arbiter).or_default().push(ReplicaCall::HandedOff { id: 0, key, target, clock });
-                }
-                Err(error) => log::info!("hint for node {} is kept: {error}", ring.ring.node_of(target)),
+        for Waiting { key, clock, is_redirected, .. } in settled {
+            if is_redirected {
+                self.parts.stats.count(Counter::HintsRedirected);
             }
+            let arbiter = ring.ring.partition_of(&key).0 as usize % self.parts.replicas.len();
+            calls.entry(arbiter).or_default().push(ReplicaCall::HandedOff { id: 0, key, target, clock });
         }
-        let done = delivery.waiting.is_empty();
         for (arbiter, calls) in calls {
             self.parts.replicas[arbiter].do_send(ReplicaBatch { calls, sink: Arc::new(ScanSink(ctx.address())) });
         }
-        if done {
-            self.scan(target, ctx);
+    }
+
+    fn acknowledged(&mut self, from: StoreId, replies: Vec<ToCoordinator>, ctx: &mut Context<Self>) {
+        let node = self.parts.ring.load().ring.node_of(from);
+        let mut settled: BTreeMap<StoreId, Vec<Waiting>> = BTreeMap::new();
+        for reply in replies {
+            let (id, result) = match reply {
+                ToCoordinator::Stored { id, result, .. } => (Origin::sequence(id), result),
+                ToCoordinator::Failed { id, error } => (Origin::sequence(id), Err(error)),
+                _ => continue,
+            };
+            let Some((target, delivery)) = self.deliveries.iter_mut().find(|(_, d)| d.waiting.contains_key(&id)) else {
+                continue;
+            };
+            let settled = settled.entry(*target).or_default();
+            match result {
+                Ok(()) => settled.extend(delivery.acknowledged(id, from)),
+                Err(error) => {
+                    log::info!("a hint that node {node} was to get is kept: {error}");
+                    delivery.waiting.remove(&id);
+                    delivery.leaves_some = true;
+                }
+            }
+        }
+        for (target, settled) in settled {
+            self.settle(target, settled, ctx);
+            if self.deliveries.get(&target).is_some_and(|delivery| delivery.waiting.is_empty()) {
+                self.scan(target, ctx);
+            }
         }
     }
 }
@@ -190,11 +241,10 @@ impl Handler<Scanned> for Handoff {
 
     fn handle(&mut self, scanned: Scanned, ctx: &mut Context<Self>) {
         for reply in scanned.0 {
-            if let ReplicaReply::Hints { id, hints, next } = reply {
-                let target = self.parts.ring.load().ring.members().get(id as usize).map(|m| m.store);
-                if let Some(target) = target {
-                    self.deliver(target, hints, next, ctx);
-                }
+            if let ReplicaReply::Hints { id, hints, next } = reply
+                && let Some(target) = self.scans.remove(&id)
+            {
+                self.deliver(target, hints, next, ctx);
             }
         }
     }
@@ -207,7 +257,7 @@ impl Handler<PeerEvent> for Handoff {
         match event {
             PeerEvent::Replies { from, replies } => self.acknowledged(from, replies, ctx),
             PeerEvent::Refused { from, .. } | PeerEvent::Lost { from } => {
-                self.deliveries.remove(&from);
+                self.deliveries.retain(|_, delivery| !delivery.waits_for(from));
             }
         }
     }

@@ -84,11 +84,11 @@ impl Replica {
 
     /// For whom this key is kept.
     pub(super) fn hinted_targets(&self, stored: &Bytes) -> Result<Vec<StoreId>, ReplicaError> {
-        let ring = self.parts.ring.load();
         let mut targets = vec![];
-        for member in ring.ring.members() {
-            if self.has_hint(&hint::stored(member.store, stored))? {
-                targets.push(member.store);
+        // Not the members alone: a target may be none any more.
+        for (target, _) in self.parts.hints.targets() {
+            if self.has_hint(&hint::stored(target, stored))? {
+                targets.push(target);
             }
         }
         Ok(targets)
