@@ -120,13 +120,21 @@ impl Drain {
         self.drained
     }
 
+    fn begin_again(&mut self) {
+        let Drained { keys, dropped, sent, sent_bytes, .. } = self.drained;
+        self.drained = Drained { keys, dropped, sent, sent_bytes, ..Drained::default() };
+        self.held.clear();
+        self.sums = Leaves::new(self.sums.count());
+        self.stage = Stage::Look;
+    }
+
     fn leaves(&self) -> Vec<u32> {
         self.round.clone().map(|leaf| leaf as u32).collect()
     }
 
     /// So many keys are held.
     fn looked(&mut self, keys: u64) {
-        self.drained.keys = keys;
+        self.drained.keys = self.drained.keys.max(keys);
         self.stage = if keys == 0 || self.owners.is_empty() { Stage::Done } else { Stage::List(None) };
         self.round = 0..self.leaves_at_once();
     }
@@ -295,5 +303,11 @@ impl Work for Drain {
         None
     }
 
-    fn failed(&mut self) {}
+    fn failed(&mut self) {
+        // A record may have become unreadable since it was listed: that must not keep the others. What else keeps them is found
+        // again.
+        if self.stage == Stage::Drop {
+            self.begin_again();
+        }
+    }
 }

@@ -27,7 +27,7 @@ struct World {
 #[derive(Clone, Copy, Debug)]
 enum Happens {
     Step,
-    OwnerIsAway,
+    Fails,
     OwnerIsWritten(usize, u16, bool),
     /// As a fallback, for somebody.
     IsWrittenHere(u16, bool),
@@ -59,8 +59,8 @@ impl World {
     fn happens(&mut self, what: Happens) {
         match what {
             Happens::Step => self.step(),
-            Happens::OwnerIsAway => match self.drain.next() {
-                Step::Ask(Whom::Peer(_), _) | Step::Store(Whom::Peer(_), _) => self.drain.failed(),
+            Happens::Fails => match self.drain.next() {
+                Step::Ask(Whom::Peer(_), _) | Step::Store(Whom::Peer(_), _) | Step::Drop(_) => self.drain.failed(),
                 _ => self.step(),
             },
             Happens::OwnerIsWritten(owner, number, covers) => {
@@ -126,7 +126,7 @@ fn happens() -> impl Strategy<Value = Happens> {
     let number = || 0..60u16;
     prop_oneof![
         12 => Just(Happens::Step),
-        2 => Just(Happens::OwnerIsAway),
+        2 => Just(Happens::Fails),
         2 => (0..4usize, number(), any::<bool>()).prop_map(|(o, number, covers)| Happens::OwnerIsWritten(o, number, covers)),
         1 => (number(), any::<bool>()).prop_map(|(number, covers)| Happens::IsWrittenHere(number, covers)),
     ]
