@@ -18,6 +18,7 @@ use super::lease::Lease;
 use super::membership_watcher::{LastKnown, Leave, Listener, MembershipWatcher, WatcherParts};
 use super::ring_manager::{NewMembership, RingManager};
 use super::start::{StartError, Stop};
+use super::transfer::{Presence, Watched};
 use super::view::SharedRing;
 use crate::config::Config;
 use crate::coordination::nookeeper::Nookeeper;
@@ -40,6 +41,8 @@ pub struct Belonging {
     pub session: SharedSession,
     /// How the service is, for operators.
     pub status: SharedStatus,
+    /// Who is live, as the service has it.
+    pub presence: Watched,
     /// The embedded service's replica in this node, if it uses that.
     pub nookeeper: Option<Nookeeper>,
     watcher: Addr<MembershipWatcher>,
@@ -67,8 +70,14 @@ impl Belonging {
         let nookeeper = reception.nookeeper.get().cloned();
         let (end, ended) = watch::channel(None);
         let driver = Driver::start(reception.me().start.store, session.clone(), env.clone());
-        let listener =
-            Neighbours { reception: reception.clone(), nookeeper: nookeeper.clone(), driver, end: end.clone() };
+        let (tell_presence, presence) = watch::channel(None);
+        let listener = Neighbours {
+            reception: reception.clone(),
+            nookeeper: nookeeper.clone(),
+            driver,
+            presence: tell_presence,
+            end: end.clone(),
+        };
         let parts = WatcherParts {
             service: citizen.service.clone(),
             joiner: joiner(config, &reception),
@@ -100,6 +109,7 @@ impl Belonging {
             lease,
             session,
             status: citizen.status.clone(),
+            presence,
             nookeeper,
             watcher,
             ended,
@@ -193,11 +203,12 @@ impl LastKnown for RingAtHome {
     }
 }
 
-/// Who else lives by what the watcher sees: the door, the replica of the embedded service, and the driver.
+/// Who else lives by what the watcher sees: the door, the replica of the embedded service, the driver, and who moves partitions.
 struct Neighbours {
     reception: Arc<Reception>,
     nookeeper: Option<Nookeeper>,
     driver: Driver,
+    presence: watch::Sender<Option<Arc<Presence>>>,
     end: watch::Sender<Option<Ending>>,
 }
 
@@ -208,6 +219,8 @@ impl Listener for Neighbours {
             nookeeper.set_roster(view.roster());
         }
         self.driver.seen(view);
+        // Also if the same nodes are live: the ring may be another one.
+        self.presence.send_replace(Some(Arc::new(Presence::of(view))));
     }
 
     fn refused(&self, verdict: &Verdict) {

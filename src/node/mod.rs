@@ -7,12 +7,14 @@
 //! inbound links ─▶ Replica (and, forwarded, Coordinator)   Handoff, Inspector, Lister ─▶ { Replica, ConnectionPool }
 //! inbound links ─▶ Replica (and, forwarded, Coordinator)   Handoff, Inspector ─▶ { Replica, ConnectionPool }
 //!                                                          RingManager ─▶ { Coordinator, Replica, ConnectionPool }
+//! inbound links ─▶ Replica (and, forwarded, Coordinator)   Handoff, Mover, Inspector ─▶ { Replica, ConnectionPool }
 //! ```
 //!
 //! A request stays on the arbiter of its connection: every arbiter has a [`coordinator`], a [`connection_pool`] with links of its own, and
 //! a [`replica`] for the partitions pinned to it; only a key pinned elsewhere costs a hop. [`disk`] is the queue before
 //! the one thread that writes. [`lister`] gathers
 //! pages of listings. [`clerk`] carries operators' questions to the coordination service. [`view`] is what everybody
+//! the one thread that writes. [`transfer`] and [`drain`] bring partitions to where a changed ring says that they belong. [`clerk`] carries operators' questions to the coordination service. [`view`] is what everybody
 //! reads without asking, [`lease`] what they look at before they promise owners. [`mod@env`] is the seam to the surroundings.
 //! the one thread that writes. [`clerk`] carries operators' questions to the coordination service. [`view`] is what everybody
 //! reads without asking, [`lease`] what they look at before they promise owners. `driver` takes ring changes on. [`mod@env`] is the seam to the surroundings.
@@ -20,6 +22,7 @@
 //! Order of starting: the door, which lets in links of the coordination service alone; [`bootstrap`], which makes the node a member
 //! of a cluster and starts that service; the membership watcher and the RingManager; with the first ring the disk, replicas, pools with their
 //! coordinators, handoff, inspector and lister; then the door is open to all. Stopping goes the other way round: door, operations in
+//! coordinators, handoff, mover and inspector; then the door is open to all. Stopping goes the other way round: door, operations in
 //! flight, session and coordination service, links, replicas, disk.
 
 pub mod admission;
@@ -29,6 +32,7 @@ pub mod clerk;
 pub mod connection_pool;
 pub mod coordinator;
 pub mod disk;
+pub mod drain;
 mod driver;
 pub mod env;
 pub mod handoff;
@@ -42,6 +46,7 @@ pub mod replica;
 pub mod ring_manager;
 mod start;
 pub mod stats;
+pub mod transfer;
 pub mod view;
 
 use std::sync::Arc;
@@ -58,6 +63,7 @@ use self::lease::Lease;
 use self::lister::Lister;
 use self::replica::Replica;
 use self::stats::Stats;
+use self::transfer::Mover;
 use self::view::SharedRing;
 use crate::config::Config;
 use crate::core::id::{ClusterId, Start};
@@ -86,6 +92,8 @@ pub struct NodeHandle {
     pub inspector: Addr<Inspector>,
     /// For listings.
     pub lister: Addr<Lister>,
+    /// Moves partitions to where they belong.
+    pub mover: Addr<Mover>,
     /// For operators' dealings with the coordination service.
     pub clerk: Arc<Clerk>,
     /// How long strict requests may be served.

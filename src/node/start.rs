@@ -26,6 +26,8 @@ use super::replica::needs_sync::NeedsSync;
 use super::replica::{HintGauge, Replica, ReplicaParts};
 use super::ring_manager::{Follow, Follower, RingManager};
 use super::stats::Stats;
+use super::transfer::messages::MoveThrough;
+use super::transfer::{Mover, MoverParts, ToRegistry};
 use super::view::no_health;
 use crate::coordination::nookeeper::Nookeeper;
 use crate::storage::{Engine, StorageError};
@@ -72,7 +74,7 @@ macro_rules! stops {
     )*};
 }
 
-stops!(Handoff, MembershipWatcher, RingManager, ConnectionPool, Coordinator, Inspector, Lister);
+stops!(Handoff, MembershipWatcher, RingManager, ConnectionPool, Coordinator, Inspector, Lister, Mover);
 
 impl Node {
     /// Starts all actors of a member, once there is a ring to serve by.
@@ -115,13 +117,29 @@ impl Node {
 
         let health: Vec<_> = (0..env.arbiters()).map(|_| no_health()).collect();
         let handoff = HandoffParts {
+            own: start.store,
             config: config.clone(),
             ring: ring.clone(),
             health: health[0].clone(),
             hints: hints.clone(),
             replicas: replicas.clone(),
+            stats: stats.clone(),
         };
         let handoff = env.start(0, move |_| Handoff::new(handoff));
+        let mover = MoverParts {
+            own: start.store,
+            config: config.clone(),
+            ring: ring.clone(),
+            presence: belonging.presence.clone(),
+            engine: engine.clone(),
+            disk: disk.clone(),
+            hints: hints.clone(),
+            replicas: replicas.clone(),
+            reports: Arc::new(ToRegistry::new(belonging.session.clone(), start.store)),
+            stats: stats.clone(),
+        };
+        let mover = Mover::new(mover)?;
+        let mover = env.start(0, move |_| mover);
         let admission = Admission::new(config.node.limits.calls_in_flight_max);
         let clerk = {
             let (session, status, env) = (belonging.session.clone(), belonging.status.clone(), env.clone());
@@ -182,6 +200,7 @@ impl Node {
                 (Origin::Handoff, handoff.clone().recipient()),
                 (Origin::Inspector, inspector.clone().recipient()),
                 (Origin::Lister, lister.clone().recipient()),
+                (Origin::Transfer, mover.clone().recipient()),
             ];
             let (pool, coordinator) = pair(&env, arbiter, pool, coordinator, replicas.clone(), others).await;
             belonging.ring_manager.do_send(Follow(Follower::Pool(pool.clone())));
@@ -191,6 +210,7 @@ impl Node {
         }
         handoff.do_send(DeliverThrough(pools[0].clone()));
         lister.do_send(ListThrough(pools[0].clone()));
+        mover.do_send(MoveThrough(pools[0].clone().recipient()));
         inspector.do_send(ShowThrough { pools: pools.clone(), coordinators: coordinators.clone() });
 
         let handle = NodeHandle {
@@ -203,6 +223,7 @@ impl Node {
             pools: Arc::new(pools),
             inspector,
             lister,
+            mover,
             clerk,
             lease,
             admission,
@@ -232,6 +253,7 @@ impl Node {
         }
         self.belonging.end().await;
         self.handoff.do_send(Stop);
+        self.handle.mover.do_send(Stop);
         self.handle.inspector.do_send(Stop);
         self.handle.lister.do_send(Stop);
         self.handle.pools.iter().for_each(|pool| pool.do_send(Stop));
@@ -263,7 +285,7 @@ async fn pair(
     pool: PoolParts,
     coordinator: CoordinatorParts,
     replicas: Arc<Vec<Addr<Replica>>>,
-    others: [(Origin, Recipient<super::connection_pool::messages::PeerEvent>); 3],
+    others: [(Origin, Recipient<super::connection_pool::messages::PeerEvent>); 4],
 ) -> (Addr<ConnectionPool>, Addr<Coordinator>) {
     let (tell, told) = tokio::sync::oneshot::channel();
     let coordinator = env.start(arbiter, move |ctx: &mut Context<Coordinator>| {

@@ -74,6 +74,20 @@ named! {
         HintsStored => "hints_stored",
         /// Copies delivered to their owner.
         HintsDelivered => "hints_delivered",
+        /// Copies whose target owns them no more, delivered to all who do.
+        HintsRedirected => "hints_redirected",
+        /// Partitions copied from another store.
+        Transfers => "transfers",
+        /// Keys copied with them.
+        TransferKeys => "transfer_keys",
+        /// Bytes copied with them.
+        TransferBytes => "transfer_bytes",
+        /// Keys of which no owner had a record that could be read.
+        TransferUnreadable => "transfer_unreadable",
+        /// Keys dropped because this store does not own them and all who do have them.
+        DrainDropped => "drain_dropped",
+        /// Bytes of objects sent to owners that lacked them before.
+        DrainSentBytes => "drain_sent_bytes",
         /// Alarms: somebody knew more of this replica's own writes than itself.
         Doubts => "doubts",
         /// Writes that storage refused or failed.

@@ -94,7 +94,10 @@ impl ChangeAnswer {
                 plan.actions.len() + partitions.sum::<usize>()
             }
             ChangeAnswer::Change(Some(change)) => change.actions.len() + change.waiting.len() + change.stores.len(),
-            ChangeAnswer::Change(None) | ChangeAnswer::Committed { .. } | ChangeAnswer::Forgotten { .. } => 0,
+            ChangeAnswer::Change(None)
+            | ChangeAnswer::Committed { .. }
+            | ChangeAnswer::Forgotten { .. }
+            | ChangeAnswer::AutoRemove { .. } => 0,
         }
     }
 }

@@ -21,6 +21,8 @@ pub enum Origin {
     Inspector = 2,
     /// A page of a listing.
     Lister = 3,
+    /// The moving of partitions.
+    Transfer = 4,
 }
 
 const ORIGIN_SHIFT: u32 = 56;
@@ -38,7 +40,7 @@ impl Origin {
 
     /// Who numbered this call.
     pub fn of(id: u64) -> Option<Origin> {
-        let all = [Origin::Coordinator, Origin::Handoff, Origin::Inspector, Origin::Lister];
+        let all = [Origin::Coordinator, Origin::Handoff, Origin::Inspector, Origin::Lister, Origin::Transfer];
         all.into_iter().find(|origin| *origin as u64 == id >> ORIGIN_SHIFT)
     }
 }

@@ -8,9 +8,9 @@ use arc_swap::ArcSwap;
 use tokio::task::LocalSet;
 use tokio::time::sleep;
 
+use super::super::ReplicaParts;
 use super::super::messages::Settle;
 use super::super::needs_sync::{NeedsSync, Why};
-use super::super::ReplicaParts;
 use super::*;
 use crate::config::{NodeLimits, StorageConfig};
 use crate::core::bucket::Buckets;

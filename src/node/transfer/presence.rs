@@ -1,0 +1,46 @@
+//! Who is live, and by which ring it works, as the coordination service has it.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use crate::coordination::registry::View;
+use crate::core::id::{Epoch, Partition, StoreId};
+use crate::core::transfer::Condition;
+
+/// The stores whose nodes hold a session.
+#[derive(Clone, PartialEq, Eq, Default, Debug)]
+pub struct Presence {
+    /// Each with the ring that it has acknowledged in this session.
+    live: BTreeMap<StoreId, Option<Epoch>>,
+    /// What they own and may lack something of.
+    needs_sync: BTreeMap<StoreId, BTreeSet<Partition>>,
+}
+
+impl Presence {
+    /// As the registry has it.
+    pub fn of(view: &View) -> Presence {
+        let needs_sync = view.transfers.iter().map(|(store, record)| (*store, record.needs_sync.clone()));
+        let live: Presence = view.live.values().map(|live| (live.store, live.epoch)).collect();
+        Presence { needs_sync: needs_sync.filter(|(_, partitions)| !partitions.is_empty()).collect(), ..live }
+    }
+
+    /// Who is live and works by an older ring than that of `since`, or by none yet. What these have begun may still end at the old
+    /// owners alone.
+    pub fn lagging(&self, since: Epoch) -> impl Iterator<Item = StoreId> {
+        self.live.iter().filter(move |(_, epoch)| **epoch < Some(since)).map(|(store, _)| *store)
+    }
+
+    /// Whether a partition can be copied from a store.
+    pub fn condition(&self, store: StoreId, partition: Partition) -> Condition {
+        match self.needs_sync.get(&store) {
+            _ if !self.live.contains_key(&store) => Condition::Down,
+            Some(partitions) if partitions.contains(&partition) => Condition::NeedsSync,
+            _ => Condition::Good,
+        }
+    }
+}
+
+impl FromIterator<(StoreId, Option<Epoch>)> for Presence {
+    fn from_iter<T: IntoIterator<Item = (StoreId, Option<Epoch>)>>(live: T) -> Presence {
+        Presence { live: live.into_iter().collect(), needs_sync: BTreeMap::new() }
+    }
+}
