@@ -7,6 +7,8 @@
 //!
 //! A short pause before each write gathers what comes in together: acknowledgements and reports of many nodes become one ring.
 
+#[cfg(all(test, feature = "sim"))]
+mod tests;
 mod turn;
 
 use std::sync::Arc;
