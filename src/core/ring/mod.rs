@@ -9,7 +9,7 @@
 //! each member should own is worked out before (`share`).
 //!
 //! A ring remembers its owners: they are placed once, when the cluster is made, and from then on move partition by partition, in the
-//! steps that [`slice`] tells of. What a request goes by at each step is the partition's [`Route`].
+//! steps that [`mod@slice`] tells of. What a request goes by at each step is the partition's [`Route`].
 
 pub mod assign;
 pub mod change;
