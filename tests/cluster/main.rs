@@ -24,6 +24,8 @@ mod numbers;
 mod powerloss;
 #[path = "../support/process.rs"]
 mod process;
+#[path = "../support/ring.rs"]
+mod ring;
 #[path = "../support/strict.rs"]
 mod strict;
 #[path = "../support/wait.rs"]
@@ -46,6 +48,7 @@ mod leases;
 mod listing;
 mod made_apart;
 mod majority_down;
+mod moved;
 mod moving_ring;
 mod one_killed;
 mod one_paused;

@@ -7,52 +7,20 @@ use std::time::Duration;
 
 use kv::client::Client;
 use kv::config::SyncPolicy;
-use kv::coordination::registry::{Live, RingRecord};
-use kv::core::id::Epoch;
 use kv::core::ring::{Motion, Slice};
 use kv::testing::Cluster;
-use kv::wire::tree::{TreeAnswer, TreeRequest};
+use kv::wire::tree::TreeRequest;
 
 use crate::inspection::counter;
 use crate::load::{Done, Load, lost};
-use crate::wait::until;
+use crate::ring::change;
 
 const NODES: u32 = 4;
 const TASKS: usize = 8;
 /// How long the load runs in each phase.
 const PHASE: Duration = Duration::from_millis(500);
 
-async fn node(client: &Client, path: &str) -> (Vec<u8>, u64) {
-    let answer = client.tree(TreeRequest::Get { path: path.into(), sync: true }).await.unwrap();
-    let TreeAnswer::Node(node) = answer else { panic!("{answer:?} is no node") };
-    (node.data.to_vec(), node.stat.version)
-}
-
-/// Writes the next ring, with every slice changed so, and waits until all nodes have acknowledged it.
-async fn change(client: &Client, each: impl Fn(&mut Slice<u16>)) {
-    let (data, version) = node(client, "/kv/ring").await;
-    let mut ring: RingRecord = serde_json::from_slice(&data).unwrap();
-    ring.epoch = Epoch { counter: ring.epoch.counter + 1, ..ring.epoch };
-    for slice in &mut ring.slices {
-        let before = slice.clone();
-        each(slice);
-        if (&slice.owners, &slice.motion) != (&before.owners, &before.motion) {
-            slice.since = ring.epoch;
-        }
-    }
-    let data = serde_json::to_vec(&ring).unwrap().into();
-    client.tree(TreeRequest::Set { path: "/kv/ring".into(), data, expected: Some(version) }).await.unwrap();
-    until("all nodes have acknowledged the ring", async || {
-        for id in 1..=NODES {
-            let live: Live = serde_json::from_slice(&node(client, &format!("/kv/live/{id}")).await.0).unwrap();
-            if live.epoch != Some(ring.epoch) {
-                return None;
-            }
-        }
-        Some(())
-    })
-    .await;
-}
+const ALL: [u32; NODES as usize] = [1, 2, 3, 4];
 
 /// Everybody who is no owner is to be one.
 fn pending(slice: &mut Slice<u16>) {
@@ -79,7 +47,7 @@ async fn copy(client: &Client, done: &Done) {
 
 async fn counted(client: &Client, name: &str) -> u64 {
     let mut sum = 0;
-    for id in 1..=NODES {
+    for id in ALL {
         sum += counter(client, id, name).await;
     }
     sum
@@ -102,16 +70,16 @@ async fn moves_under_load(strict: bool) {
     for round in 0..2 {
         let before = Load::start_named(&format!("before-{round}"), &client, TASKS);
         tokio::time::sleep(PHASE).await;
-        change(&client, pending).await;
+        change(&client, &ALL, pending).await;
         let before = before.stop().await;
         check(&before);
         copy(&client, &before).await;
 
         let during = Load::start_named(&format!("during-{round}"), &client, TASKS);
         tokio::time::sleep(PHASE).await;
-        change(&client, switched).await;
+        change(&client, &ALL, switched).await;
         tokio::time::sleep(PHASE).await;
-        change(&client, retired).await;
+        change(&client, &ALL, retired).await;
         tokio::time::sleep(PHASE).await;
         let during = during.stop().await;
         check(&during);
