@@ -278,8 +278,11 @@ impl Coordinator {
                 self.act_read(turn, id, actions);
             }
             OperationKind::Write { .. } => self.on_not_stored(turn, id, from, &error),
-            OperationKind::Forward { .. } => self.forward_elsewhere(turn, id, from, &error),
-            OperationKind::Waiting { .. } => {}
+            // Only who says so has surely done nothing.
+            OperationKind::Forward { to, .. } if *to == from && matches!(error, ReplicaError::Moved(_)) => {
+                self.forward_elsewhere(turn, id, from, &error)
+            }
+            OperationKind::Forward { .. } | OperationKind::Waiting { .. } => {}
         }
     }
 
