@@ -68,7 +68,7 @@ enum Stage {
     /// The source is frozen; what is held here?
     Look(Leaves),
     Bulk(Bulk),
-    Compare(Compare),
+    Compare(Box<Compare>),
     Done,
 }
 
@@ -145,7 +145,7 @@ impl Transfer {
             self.stage = Stage::Done;
         } else {
             let (join, wanted, missing) = (Join::begin(), vec![], Missing::default());
-            self.stage = Stage::Compare(Compare { leaves, join, wanted, missing });
+            self.stage = Stage::Compare(Box::new(Compare { leaves, join, wanted, missing }));
         }
     }
 

@@ -213,12 +213,13 @@ impl Mover {
             let checkpoints = &self.checkpoints;
             let begin = || {
                 let transfer = Transfer::new(id, arrival.place, own, &arrival.owners, checkpoints.get(&id));
-                Task::new(TaskId::Transfer(id), Job::Transfer(transfer), now)
+                Task::new(TaskId::Transfer(id), Job::Transfer(transfer.into()), now)
             };
             self.tasks.entry(TaskId::Transfer(id)).or_insert_with(begin).is_wanted = true;
         }
         for (aged, slice) in self.agenda.draining.iter().filter(|(aged, _)| !self.drained.contains(aged)) {
-            let begin = || Task::new(TaskId::Drain(*aged), Job::Drain(Drain::new(slice, ring.partitions())), now);
+            let begin =
+                || Task::new(TaskId::Drain(*aged), Job::Drain(Drain::new(slice, ring.partitions()).into()), now);
             self.tasks.entry(TaskId::Drain(*aged)).or_insert_with(begin);
         }
     }

@@ -259,7 +259,7 @@ impl Mover {
                     && let Some(slice) = slice
                 {
                     let reason = format!("{} keys are kept for others, {} changed", drained.hinted, drained.changed);
-                    let again = Job::Drain(Drain::new(slice, self.parts.ring.load().ring.partitions()));
+                    let again = Job::Drain(Drain::new(slice, self.parts.ring.load().ring.partitions()).into());
                     if let Some(task) = self.tasks.get_mut(&id) {
                         task.begins_again(again, clock, reason);
                     }

@@ -47,8 +47,8 @@ impl TaskId {
 /// What a task does.
 #[derive(Debug)]
 pub(super) enum Job {
-    Transfer(Transfer),
-    Drain(Drain),
+    Transfer(Box<Transfer>),
+    Drain(Box<Drain>),
 }
 
 /// A work and its turn. Times are counted from the actor's start.
@@ -84,8 +84,8 @@ impl Task {
 
     pub fn work(&mut self) -> &mut dyn Work {
         match &mut self.job {
-            Job::Transfer(transfer) => transfer,
-            Job::Drain(drain) => drain,
+            Job::Transfer(transfer) => &mut **transfer,
+            Job::Drain(drain) => &mut **drain,
         }
     }
 
