@@ -211,7 +211,11 @@ impl Node {
         handoff.do_send(DeliverThrough(pools[0].clone()));
         lister.do_send(ListThrough(pools[0].clone()));
         mover.do_send(MoveThrough(pools[0].clone().recipient()));
-        inspector.do_send(ShowThrough { pools: pools.clone(), coordinators: coordinators.clone() });
+        inspector.do_send(ShowThrough {
+            pools: pools.clone(),
+            coordinators: coordinators.clone(),
+            mover: mover.clone(),
+        });
 
         let handle = NodeHandle {
             config,

@@ -35,6 +35,8 @@ pub enum Inspect {
     Service,
     /// Who is in the cluster, how it is, and what is about to happen, as this node sees it.
     Cluster,
+    /// What this node copies and hands over because the ring changes.
+    Transfers,
 }
 
 /// What it shows.
@@ -57,6 +59,8 @@ pub enum Inspection {
     },
     /// How the cluster is.
     Cluster(Box<ClusterReport>),
+    /// What the node copies and hands over.
+    Transfers(Box<TransfersReport>),
 }
 
 /// The ring and the buckets that are configured.

@@ -59,6 +59,7 @@ mod recovered;
 mod rolled_back;
 mod siblings;
 mod slow_start;
+mod staged_changes;
 // Once is enough: not with each set of features that is tested.
 mod wiped;
 #[cfg(feature = "sim")]

@@ -23,6 +23,8 @@ use super::lease::Lease;
 use super::replica::messages::{ReplicaBatch, ReplicaCall, ReplicaReply, ReplicaSink};
 use super::replica::{HintGauge, Replica};
 use super::stats::Stats;
+use super::transfer::Mover;
+use super::transfer::messages::ReportTransfers;
 use super::view::SharedRing;
 use crate::config::Config;
 use crate::core::id::StoreId;
@@ -30,7 +32,9 @@ use crate::core::key::Key;
 use crate::core::ring::Member;
 use crate::storage::{self, Engine};
 use crate::wire::message::{Examined, ReplicaError, ToCoordinator, ToReplica};
-use crate::wire::report::{Inspect, Inspection, LocateReport, PeerReport, RingReport, Role, StatsReport, StatusReport};
+use crate::wire::report::{
+    Inspect, Inspection, LocateReport, PeerReport, RingReport, Role, StatsReport, StatusReport, TransfersReport,
+};
 
 /// Show this.
 #[derive(Message)]
@@ -45,6 +49,8 @@ pub struct ShowThrough {
     pub pools: Vec<Addr<ConnectionPool>>,
     /// One for each arbiter.
     pub coordinators: Vec<Addr<Coordinator>>,
+    /// What moves partitions.
+    pub mover: Addr<Mover>,
 }
 
 /// What an Inspector looks at.
@@ -86,6 +92,7 @@ pub struct Inspector {
     parts: Arc<InspectorParts>,
     pools: Vec<Addr<ConnectionPool>>,
     coordinators: Vec<Addr<Coordinator>>,
+    mover: Option<Addr<Mover>>,
     asked: BTreeMap<u64, (StoreId, Examination)>,
     last: u64,
 }
@@ -105,7 +112,8 @@ impl ReplicaSink for ExamineSink {
 impl Inspector {
     /// Shows nothing of pools and coordinators until it knows them.
     pub fn new(parts: InspectorParts) -> Inspector {
-        Inspector { parts: Arc::new(parts), pools: vec![], coordinators: vec![], asked: BTreeMap::new(), last: 0 }
+        let (asked, parts) = (BTreeMap::new(), Arc::new(parts));
+        Inspector { parts, pools: vec![], coordinators: vec![], mover: None, asked, last: 0 }
     }
 
     /// Asks a member what it holds of a key.
@@ -191,6 +199,18 @@ impl Inspector {
         Inspection::Service { node: self.parts.config.node.id, service: self.parts.clerk.service().map(Box::new) }
     }
 
+    fn transfers(&self) -> ResponseFuture<Inspection> {
+        let mover = self.mover.clone();
+        Box::pin(async move {
+            let report = match mover {
+                // A node that stops moves nothing any more.
+                Some(mover) => mover.send(ReportTransfers).await.unwrap_or_default(),
+                None => TransfersReport::default(),
+            };
+            Inspection::Transfers(Box::new(report))
+        })
+    }
+
     fn cluster(&self) -> ResponseFuture<Inspection> {
         let (parts, peers) = (self.parts.clone(), self.peers());
         Box::pin(async move {
@@ -260,7 +280,8 @@ impl Handler<ShowThrough> for Inspector {
     type Result = ();
 
     fn handle(&mut self, through: ShowThrough, _: &mut Context<Self>) {
-        (self.pools, self.coordinators) = (through.pools, through.coordinators);
+        let ShowThrough { pools, coordinators, mover } = through;
+        (self.pools, self.coordinators, self.mover) = (pools, coordinators, Some(mover));
     }
 }
 
@@ -274,6 +295,7 @@ impl Handler<Show> for Inspector {
             Inspect::Status => self.status(),
             Inspect::Service => Box::pin(std::future::ready(self.service())),
             Inspect::Cluster => self.cluster(),
+            Inspect::Transfers => self.transfers(),
             Inspect::Locate(key) => self.locate(key, ctx),
         }
     }

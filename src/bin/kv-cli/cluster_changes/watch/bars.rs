@@ -7,6 +7,7 @@ use kv::core::id::StoreId;
 use kv::wire::change::StoreProgress;
 
 use super::look::Look;
+use super::transfers::speed;
 use crate::cluster_changes::brief;
 use crate::table::uptime;
 
@@ -40,8 +41,9 @@ impl Bars {
         self.total.set_message(format!("ring epoch {}{left}", change.epoch));
         for StoreProgress { store, node, is_live, arrived, drained } in &change.stores {
             let down = if *is_live { "" } else { ", down" };
-            self.grow((*store, true), &format!("node {node} gets{down}"), *arrived);
-            self.grow((*store, false), &format!("node {node} gives up{down}"), *drained);
+            let speed = look.transfers.get(node).and_then(speed).unwrap_or_default();
+            self.grow((*store, true), &format!("node {node} gets{down}"), *arrived, &speed);
+            self.grow((*store, false), &format!("node {node} gives up{down}"), *drained, "");
         }
         let mut waits = look.waits.clone();
         if waits.len() > WAITS_SHOWN {
@@ -51,17 +53,18 @@ impl Bars {
         self.waits.set_message(waits.join("\n"));
     }
 
-    fn grow(&mut self, of: (StoreId, bool), prefix: &str, (done, all): (u32, u32)) {
+    fn grow(&mut self, of: (StoreId, bool), prefix: &str, (done, all): (u32, u32), message: &str) {
         if all == 0 {
             return;
         }
         let bar = self.stores.entry(of).or_insert_with(|| {
-            let bar = ProgressBar::new(0).with_style(style("{prefix:24} {wide_bar} {pos:>6}/{len}"));
+            let bar = ProgressBar::new(0).with_style(style("{prefix:24} {wide_bar} {pos:>6}/{len} {msg}"));
             self.all.insert_before(&self.waits, bar)
         });
         bar.set_prefix(prefix.to_string());
         bar.set_length(u64::from(all));
         bar.set_position(u64::from(done));
+        bar.set_message(message.to_string());
     }
 
     /// Takes them away.

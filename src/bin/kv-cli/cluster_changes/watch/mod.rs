@@ -5,6 +5,7 @@ mod ending;
 mod line;
 mod look;
 mod pace;
+mod transfers;
 
 use std::io::IsTerminal;
 use std::pin::pin;
@@ -29,7 +30,8 @@ const PATIENCE: Duration = Duration::from_secs(30);
 
 const AFTER_HELP: &str = "\
 At a terminal bars grow until the change ends; otherwise there is a line each second, or with --json a document on a line. The \
-bars are the partitions that come to each node and go from it. What waits is told with the reason. Ctrl-C ends the watching, not \
+bars are the partitions that come to each node and go from it, with the speed at which it copies. What waits is told with the \
+reason. Ctrl-C ends the watching, not \
 the change.
 
 Exit code 0 means that the change is done, 3 that it was turned back, 1 that there never was one, 5 that no node answers.
