@@ -10,8 +10,9 @@ use tokio::task::JoinSet;
 use tokio::time::{Instant, sleep};
 
 use super::ending::COPY_FOR_SURE;
-use super::{Bootstrap, BootstrapError, Ending, lock};
+use super::{Bootstrap, BootstrapError, Ending, SharedHome, lock};
 use crate::coordination::registry;
+use crate::storage::StorageError;
 use crate::wire::dial::DialError;
 use crate::wire::handshake::Refusal;
 
@@ -23,15 +24,20 @@ impl Bootstrap {
     /// [`BootstrapError::Ended`] if one of them refuses it for good.
     pub(super) async fn show_oneself(&mut self) -> Result<(), BootstrapError> {
         let others = self.known_others();
-        let began = Instant::now();
+        let (began, mut counts) = (Instant::now(), true);
         loop {
             let refusals = self.call(&others).await;
+            if refusals.iter().any(|refusal| matches!(refusal, Refusal::RolledBack { .. })) {
+                // Nothing changes that any more. Were it killed while it waits, its next start would have a number that nobody
+                // has seen, and pass.
+                discount(&self.home, &mut counts)?;
+            }
             let cloned = refusals.iter().find(|refusal| matches!(refusal, Refusal::Cloned { .. }));
             let Some(cloned) = cloned else {
                 return refusals.iter().find_map(Ending::of_refusal).map_or(Ok(()), |ending| Err(ending.into()));
             };
             if began.elapsed() >= COPY_FOR_SURE {
-                lock(&self.home).withdraw_start()?;
+                discount(&self.home, &mut counts)?;
                 return Err(Ending::copy(cloned).into());
             }
             self.reception.wait_for(format!("it waits for the others to take it for no copy ({cloned})"));
@@ -68,4 +74,9 @@ impl Bootstrap {
         }
         refusals
     }
+}
+
+/// This start counts no more, if it did: the next one will have its number.
+fn discount(home: &SharedHome, counts: &mut bool) -> Result<(), StorageError> {
+    if std::mem::take(counts) { lock(home).withdraw_start() } else { Ok(()) }
 }
