@@ -16,6 +16,8 @@ mod load;
 mod lock;
 #[path = "../support/loss.rs"]
 mod loss;
+#[path = "../support/moving.rs"]
+mod moving;
 #[path = "../support/native.rs"]
 mod native;
 #[path = "../support/numbers.rs"]
@@ -41,6 +43,7 @@ mod cloned;
 mod command_line;
 mod coordination;
 mod fallback;
+mod grown;
 mod in_process;
 mod joining;
 mod leader_killed;

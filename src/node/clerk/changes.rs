@@ -39,6 +39,10 @@ impl Clerk {
                 let node = change::forget(session, store, self.wall_ms()).await?;
                 ChangeAnswer::Forgotten { store, node }
             }
+            ChangeRequest::AutoRemove { after_ms } => {
+                change::set_auto_remove_after(session, after_ms).await?;
+                ChangeAnswer::AutoRemove { after_ms }
+            }
         })
     }
 }

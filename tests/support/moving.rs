@@ -1,0 +1,123 @@
+//! Ring changes as an operator makes them, and what must be true when one has ended.
+
+use std::time::{Duration, Instant};
+
+use kv::client::{Client, Put};
+use kv::core::id::NodeId;
+use kv::core::ring::change::Action;
+use kv::wire::change::{ChangeAnswer, ChangeReport, ChangeRequest, PlanReport};
+
+use crate::inspection::{cluster, locate};
+
+/// How long a change may take on a busy machine.
+const ENDS_WITHIN: Duration = Duration::from_secs(300);
+const ASK_EVERY: Duration = Duration::from_millis(100);
+/// Keys written in one call.
+const WRITTEN_AT_ONCE: usize = 500;
+/// One of so many keys is looked for at every node.
+const LOOKED_AT: usize = 20;
+
+/// A node gets its share.
+pub fn join(node: u32) -> Action {
+    Action::Join { node: NodeId(node) }
+}
+
+/// A node hands over what it has, and goes.
+pub fn leave(node: u32) -> Action {
+    Action::Leave { node: NodeId(node) }
+}
+
+/// A number from the environment, for runs that are longer than a test should be.
+pub fn setting(name: &str, otherwise: usize) -> usize {
+    std::env::var(name).map_or(otherwise, |text| text.parse().unwrap_or_else(|_| panic!("{name} is no number: {text}")))
+}
+
+/// Writes `count` keys at w = 2: `PREFIX-0` and so on, each with its own name as the value.
+pub async fn fill(client: &Client, prefix: &str, count: usize) -> Vec<String> {
+    let keys: Vec<String> = (0..count).map(|number| format!("{prefix}-{number}")).collect();
+    for some in keys.chunks(WRITTEN_AT_ONCE) {
+        for written in client.multi_put(some.iter().map(|key| Put::new(key, key.clone()).w(2))).await {
+            written.unwrap();
+        }
+    }
+    keys
+}
+
+/// Stages these actions; what they would move.
+pub async fn plan(client: &Client, actions: &[Action]) -> PlanReport {
+    for action in actions {
+        client.change(ChangeRequest::Stage(action.clone())).await.unwrap();
+    }
+    match client.change(ChangeRequest::Plan).await.unwrap() {
+        ChangeAnswer::Plan(plan) => plan,
+        other => panic!("{other:?}"),
+    }
+}
+
+/// Stages and commits; the number of the change, and the plan.
+pub async fn commit(client: &Client, actions: &[Action]) -> (u64, PlanReport) {
+    let plan = plan(client, actions).await;
+    match client.change(ChangeRequest::Commit { version: plan.version, force: false }).await.unwrap() {
+        ChangeAnswer::Committed { number, .. } => (number, plan),
+        other => panic!("{other:?}"),
+    }
+}
+
+/// How the latest change is.
+pub async fn progress(client: &Client) -> Option<ChangeReport> {
+    match client.change(ChangeRequest::Progress).await.ok()? {
+        ChangeAnswer::Change(report) => report.map(|report| *report),
+        other => panic!("{other:?}"),
+    }
+}
+
+/// Waits until a change is as it should be; how it is then.
+pub async fn change_that(client: &Client, what: &str, is_so: impl Fn(&ChangeReport) -> bool) -> ChangeReport {
+    let start = Instant::now();
+    loop {
+        let report = progress(client).await;
+        match report {
+            Some(report) if is_so(&report) => return report,
+            report => assert!(start.elapsed() < ENDS_WITHIN, "{what} in vain: {report:#?}"),
+        }
+        tokio::time::sleep(ASK_EVERY).await;
+    }
+}
+
+/// Waits until this change has ended.
+pub async fn ended(client: &Client, number: u64) -> ChangeReport {
+    change_that(client, "waited for the end of the change", |report| {
+        report.number == number && report.ended_ms.is_some()
+    })
+    .await
+}
+
+/// The partitions of each node that owns some, as node `asked` sees it.
+pub async fn loads(client: &Client, asked: u32) -> Vec<(u32, u32)> {
+    let report = cluster(client, asked).await.expect("it answers");
+    let mut loads: Vec<(u32, u32)> = report
+        .members
+        .iter()
+        .filter(|member| member.partitions > 0)
+        .map(|member| (member.node.0, member.partitions))
+        .collect();
+    loads.sort_unstable();
+    loads
+}
+
+/// Looks at some of these keys at every node: who owns them has the same, and nobody else has anything.
+pub async fn are_where_they_belong(client: &Client, keys: &[String]) {
+    for key in keys.iter().step_by(LOOKED_AT) {
+        let located = locate(client, key).await;
+        let mut versions = vec![];
+        for replica in &located.replicas {
+            let holds = replica.holds.clone().unwrap_or_else(|error| panic!("{key} at node {}: {error}", replica.node));
+            if replica.owner {
+                versions.push(holds.map(|held| held.context));
+            } else {
+                assert!(holds.is_none(), "node {} holds {key} and does not own it: {located:#?}", replica.node);
+            }
+        }
+        assert!(versions[0].is_some() && versions.windows(2).all(|pair| pair[0] == pair[1]), "{key}: {located:#?}");
+    }
+}
