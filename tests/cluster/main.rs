@@ -48,10 +48,12 @@ mod in_process;
 mod joining;
 mod leader_killed;
 mod leases;
+mod left_and_lost;
 mod listing;
 mod made_apart;
 mod majority_down;
 mod moved;
+mod moving_killed;
 mod moving_ring;
 mod one_killed;
 mod one_paused;
@@ -63,6 +65,7 @@ mod rolled_back;
 mod siblings;
 mod slow_start;
 mod staged_changes;
+mod turned_back;
 // Once is enough: not with each set of features that is tested.
 mod wiped;
 #[cfg(feature = "sim")]

@@ -1,5 +1,6 @@
 //! Ring changes as an operator makes them, and what must be true when one has ended.
 
+use std::collections::BTreeMap;
 use std::time::{Duration, Instant};
 
 use kv::client::{Client, Put};
@@ -8,6 +9,9 @@ use kv::core::ring::change::Action;
 use kv::wire::change::{ChangeAnswer, ChangeReport, ChangeRequest, PlanReport};
 
 use crate::inspection::{cluster, locate};
+use crate::load::{Done, lost};
+use crate::process::Cluster;
+use crate::wait::until;
 
 /// How long a change may take on a busy machine.
 const ENDS_WITHIN: Duration = Duration::from_secs(300);
@@ -30,6 +34,16 @@ pub fn leave(node: u32) -> Action {
 /// A number from the environment, for runs that are longer than a test should be.
 pub fn setting(name: &str, otherwise: usize) -> usize {
     std::env::var(name).map_or(otherwise, |text| text.parse().unwrap_or_else(|_| panic!("{name} is no number: {text}")))
+}
+
+/// Waits until a node that has come is a member, so that it can be given something.
+pub async fn is_known(nodes: &Cluster, id: u32) {
+    let client = nodes.client().await;
+    until(&format!("node {id} is known"), async || {
+        let report = cluster(&client, 1).await?;
+        report.members.iter().any(|member| member.node == NodeId(id) && member.up).then_some(())
+    })
+    .await;
 }
 
 /// Writes `count` keys at w = 2: `PREFIX-0` and so on, each with its own name as the value.
@@ -103,6 +117,13 @@ pub async fn loads(client: &Client, asked: u32) -> Vec<(u32, u32)> {
         .collect();
     loads.sort_unstable();
     loads
+}
+
+/// Reads all keys that [`fill`] wrote and all that a load wrote.
+pub async fn nothing_is_lost(client: &Client, keys: &[String], done: &Done) {
+    let filled: BTreeMap<String, String> = keys.iter().map(|key| (key.clone(), key.clone())).collect();
+    assert_eq!(lost(client, &filled, 2).await, [""; 0]);
+    assert_eq!(lost(client, &done.acknowledged, 2).await, [""; 0]);
 }
 
 /// Looks at some of these keys at every node: who owns them has the same, and nobody else has anything.

@@ -33,11 +33,13 @@ pub struct Setup {
     pub sync: &'static str,
     /// Keys that are added to the table `[coordination]`, which has `bootstrap = true`.
     pub coordination: String,
+    /// Q.
+    pub partitions: u32,
 }
 
 impl Default for Setup {
     fn default() -> Setup {
-        Setup { nodes: 3, own: String::new(), sync: "always", coordination: String::new() }
+        Setup { nodes: 3, own: String::new(), sync: "always", coordination: String::new(), partitions: 64 }
     }
 }
 
@@ -73,7 +75,8 @@ impl Cluster {
         let nodes = addresses.iter().map(|(id, address)| format!("[[nodes]]\nid = {id}\naddress = \"{address}\"\n"));
         let replication = setup.nodes.min(3);
         let shared = format!(
-            "name = \"test\"\npartitions = 64\nreplication = {replication}\n[coordination]\nbootstrap = true\n{}{}",
+            "name = \"test\"\npartitions = {}\nreplication = {replication}\n[coordination]\nbootstrap = true\n{}{}",
+            setup.partitions,
             setup.coordination,
             nodes.collect::<String>()
         );
@@ -156,6 +159,15 @@ impl Cluster {
         let id = self.ids().last().unwrap() + 1;
         self.joined.insert(id, self.addresses[&seed].clone());
         self.addresses.insert(id, free_addresses(1).unwrap().remove(0));
+        id
+    }
+
+    /// The same with a file, to which `own` is added: tables such as `[transfer]`.
+    pub fn add_with(&mut self, seed: u32, own: &str) -> u32 {
+        let id = self.add(seed);
+        let (seed, address) = (self.joined.remove(&id).unwrap(), self.address(id));
+        let top = format!("join = [\"{seed}\"]\nlisten = \"{address}\"\ndata_dir = \"data/node{id}\"\n{own}");
+        fs::write(self.config(id), top).unwrap();
         id
     }
 

@@ -1,0 +1,95 @@
+//! A node that is gone is taken out by the cluster itself, but not while another one is down; and when it comes back after all, what
+//! only it has is not lost.
+
+use kv::client::Client;
+use kv::core::id::NodeId;
+
+use crate::command_line::Cli;
+use crate::inspection::{cluster, locate};
+use crate::load::Load;
+use crate::moving::{are_where_they_belong, change_that, commit, ended, fill, is_known, join, loads, nothing_is_lost};
+use crate::process::{Cluster, Setup};
+use crate::wait::until;
+
+const KEYS: usize = 1_000;
+const GONE: u32 = 5;
+const DOWN: u32 = 4;
+
+async fn five(own: &str) -> (Cluster, Client, Vec<String>) {
+    let coordination = "auto_remove_after = \"3s\"\nsession_timeout_ms = 2000\n".into();
+    let mut nodes =
+        Cluster::start_with(Setup { sync: "never", own: own.into(), coordination, ..Setup::default() }).await;
+    let client = nodes.client().await;
+    let keys = fill(&client, "before", KEYS).await;
+    for id in [DOWN, GONE] {
+        assert_eq!(nodes.add(1), id);
+        nodes.restart(id).await;
+        is_known(&nodes, id).await;
+    }
+    let (number, _) = commit(&client, &[join(DOWN), join(GONE)]).await;
+    ended(&client, number).await;
+    let client = nodes.client().await;
+    (nodes, client, keys)
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_lost_node_is_replaced_by_the_others_and_delivers_when_it_returns() {
+    let (mut nodes, client, keys) = five("").await;
+    // A key of which the node that will be lost is an owner, and a write that only it gets: the other owners are paused.
+    let key = {
+        let mut of_it = None;
+        for key in &keys {
+            let located = locate(&client, key).await;
+            if located.replicas.iter().any(|replica| replica.owner && replica.node == NodeId(GONE)) {
+                of_it = Some((key.clone(), located));
+                break;
+            }
+        }
+        of_it.expect("it owns something")
+    };
+    let (key, located) = key;
+    let others: Vec<u32> = (1..=GONE).filter(|id| *id != GONE).collect();
+    assert!(located.replicas.len() >= 3);
+    let only = format!("{key}-only");
+    others.iter().for_each(|id| nodes.pause(*id));
+    let mut native = crate::native::Native::connect(nodes.address(GONE)).await;
+    // Sloppy, at w = 1: whoever is left takes it.
+    let written = native.put(&only, "by the lost one alone", None, 1).await;
+    nodes.kill(&[GONE]);
+    others.iter().for_each(|id| nodes.resume(*id));
+    assert!(written.is_ok(), "{written:?}");
+
+    // While a second node is down it is not removed, and the reason is told.
+    nodes.kill(&[DOWN]);
+    let cli = Cli::of(&nodes);
+    until("status says why nobody is removed", async || {
+        let (code, shown, _) = cli.run(&["cluster", "status", "--node", "1"]);
+        (code == 0 && shown.contains("is not removed")).then_some(())
+    })
+    .await;
+    nodes.restart(DOWN).await;
+
+    let load = Load::start(&client, 2);
+    change_that(&client, "waited for the removal", |report| {
+        report.number > 1 && report.ended_ms.is_some() && report.origin == kv::core::ring::change::Origin::Automatic
+    })
+    .await;
+    let done = load.stop().await;
+    let owners = loads(&client, 1).await;
+    assert_eq!(
+        owners.iter().map(|(id, count)| (*id, *count)).collect::<Vec<_>>(),
+        [(1, 48), (2, 48), (3, 48), (4, 48)]
+    );
+    let report = cluster(&client, 1).await.unwrap();
+    assert_eq!(report.under_replicated.partitions, 0, "{:?}", report.under_replicated);
+    nothing_is_lost(&client, &keys, &done).await;
+
+    // It returns with a write that nobody else has.
+    nodes.restart(GONE).await;
+    until("what only it had is delivered", async || {
+        let read = client.get(&only).r(2).strict().await.ok()?;
+        (read.siblings().collect::<Vec<_>>() == [&b"by the lost one alone"[..]]).then_some(())
+    })
+    .await;
+    are_where_they_belong(&client, &keys).await;
+}
