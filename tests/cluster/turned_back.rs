@@ -1,7 +1,7 @@
 //! Two operators at once, and a change that is taken back half-way.
 
 use kv::client::{Client, ClientError};
-use kv::wire::change::{ChangeAnswer, ChangeFailure, ChangeRequest};
+use kv::wire::change::{ChangeAnswer, ChangeRequest};
 
 use crate::load::Load;
 use crate::moving::{are_where_they_belong, change_that, ended, fill, is_known, join, loads, nothing_is_lost, plan};
