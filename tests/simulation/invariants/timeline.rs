@@ -1,6 +1,6 @@
 //! A history, sorted for questions: invocations with their answers, by key.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use kv::core::id::StoreId;
 use kv::core::key::Key;
@@ -85,6 +85,8 @@ pub struct Timeline<'h> {
     faults: Vec<(Place, StoreId, Fault)>,
     /// Where each write's dot became durable, first to last.
     durable: BTreeMap<WriteId, Vec<Trace>>,
+    /// Stores that in the end keep a copy of a key for owners that nobody has.
+    waiting: BTreeSet<(StoreId, &'h Key)>,
     settled: Option<Place>,
 }
 
@@ -100,6 +102,7 @@ impl<'h> Timeline<'h> {
             by_write: BTreeMap::new(),
             faults: Vec::new(),
             durable: BTreeMap::new(),
+            waiting: BTreeSet::new(),
             settled: None,
         };
         let mut dots: BTreeMap<(&Key, &str), WriteId> = BTreeMap::new();
@@ -131,6 +134,9 @@ impl<'h> Timeline<'h> {
                 }
                 What::Settled => timeline.settled = Some(place),
                 What::Faulted { store, fault } => timeline.faults.push((place, *store, *fault)),
+                What::Waits { store, key } => {
+                    timeline.waiting.insert((*store, key));
+                }
                 What::Holds { .. }
                 | What::SessionBegan { .. }
                 | What::SessionEnded { .. }
@@ -189,6 +195,12 @@ impl<'h> Timeline<'h> {
     /// Where a write became durable, first to last.
     pub fn durable(&self, write: WriteId) -> &[Trace] {
         self.durable.get(&write).map_or(&[], Vec::as_slice)
+    }
+
+    /// Whether a store in the end keeps its copy of a key for owners that nobody has. The ring must change before it is read there
+    /// for sure.
+    pub fn waits(&self, store: StoreId, key: &Key) -> bool {
+        self.waiting.contains(&(store, key))
     }
 
     /// The faults after one place and before another.
