@@ -66,6 +66,7 @@ mod siblings;
 mod slow_start;
 mod staged_changes;
 mod turned_back;
+mod transfers;
 // Once is enough: not with each set of features that is tested.
 mod wiped;
 #[cfg(feature = "sim")]

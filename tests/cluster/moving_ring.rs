@@ -15,25 +15,25 @@ use crate::inspection::counter;
 use crate::load::{Done, Load, lost};
 use crate::ring::change;
 
-const NODES: u32 = 4;
+pub const NODES: u32 = 4;
 const TASKS: usize = 8;
 /// How long the load runs in each phase.
 const PHASE: Duration = Duration::from_millis(500);
 
-const ALL: [u32; NODES as usize] = [1, 2, 3, 4];
+pub const ALL: [u32; NODES as usize] = [1, 2, 3, 4];
 
 /// Everybody who is no owner is to be one.
-fn pending(slice: &mut Slice<u16>) {
+pub fn pending(slice: &mut Slice<u16>) {
     let others = (0..NODES as u16).filter(|number| !slice.owners.contains(number)).collect();
     (slice.motion, slice.draining) = (Some(Motion::Pending(others)), vec![]);
 }
 
-fn switched(slice: &mut Slice<u16>) {
+pub fn switched(slice: &mut Slice<u16>) {
     let arrived = slice.others().to_vec();
     slice.motion = Some(Motion::Switched(std::mem::replace(&mut slice.owners, arrived)));
 }
 
-fn retired(slice: &mut Slice<u16>) {
+pub fn retired(slice: &mut Slice<u16>) {
     slice.draining = slice.motion.take().map_or(vec![], |motion| motion.others().to_vec());
 }
 
@@ -45,7 +45,7 @@ async fn copy(client: &Client, done: &Done) {
     }
 }
 
-async fn counted(client: &Client, name: &str) -> u64 {
+pub async fn counted(client: &Client, name: &str) -> u64 {
     let mut sum = 0;
     for id in ALL {
         sum += counter(client, id, name).await;
