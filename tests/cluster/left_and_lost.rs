@@ -3,11 +3,14 @@
 
 use kv::client::Client;
 use kv::core::id::NodeId;
+use kv::core::key::Key;
+use kv::core::ring::change::Origin;
 
 use crate::command_line::Cli;
-use crate::inspection::{cluster, locate};
+use crate::inspection::cluster;
 use crate::load::Load;
 use crate::moving::{are_where_they_belong, change_that, commit, ended, fill, is_known, join, loads, nothing_is_lost};
+use crate::native::Native;
 use crate::process::{Cluster, Setup};
 use crate::wait::until;
 
@@ -35,32 +38,21 @@ async fn five(own: &str) -> (Cluster, Client, Vec<String>) {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_lost_node_is_replaced_by_the_others_and_delivers_when_it_returns() {
     let (mut nodes, client, keys) = five("").await;
-    // A key of which the node that will be lost is an owner, and a write that only it gets: the other owners are paused.
-    let key = {
-        let mut of_it = None;
-        for key in &keys {
-            let located = locate(&client, key).await;
-            if located.replicas.iter().any(|replica| replica.owner && replica.node == NodeId(GONE)) {
-                of_it = Some((key.clone(), located));
-                break;
-            }
-        }
-        of_it.expect("it owns something")
-    };
-    let (key, located) = key;
-    let others: Vec<u32> = (1..=GONE).filter(|id| *id != GONE).collect();
-    assert!(located.replicas.len() >= 3);
-    let only = format!("{key}-only");
+    // A write that only the node has that will be lost: what is on its way to the others goes with them.
+    let ring = &client.ring().ring;
+    let is_of_it =
+        |key: &String| ring.owners(ring.partition_of(&Key::bare(key.clone()))).any(|o| o.node == NodeId(GONE));
+    let only = (0..).map(|number| format!("only-{number}")).find(is_of_it).expect("it owns something");
+    let others: Vec<u32> = (1..GONE).collect();
     others.iter().for_each(|id| nodes.pause(*id));
-    let mut native = crate::native::Native::connect(nodes.address(GONE)).await;
-    // Sloppy, at w = 1: whoever is left takes it.
-    let written = native.put(&only, "by the lost one alone", None, 1).await;
-    nodes.kill(&[GONE]);
-    others.iter().for_each(|id| nodes.resume(*id));
-    assert!(written.is_ok(), "{written:?}");
-
+    let mut native = Native::connect(nodes.address(GONE)).await;
+    native.put(&only, "by the lost one alone", None, 1).await.unwrap();
+    let all: Vec<u32> = (1..=GONE).collect();
+    nodes.kill(&all);
     // While a second node is down it is not removed, and the reason is told.
-    nodes.kill(&[DOWN]);
+    for id in 1..DOWN {
+        nodes.restart(id).await;
+    }
     let cli = Cli::of(&nodes);
     until("status says why nobody is removed", async || {
         let (code, shown, _) = cli.run(&["cluster", "status", "--node", "1"]);
@@ -71,7 +63,7 @@ async fn a_lost_node_is_replaced_by_the_others_and_delivers_when_it_returns() {
 
     let load = Load::start(&client, 2);
     change_that(&client, "waited for the removal", |report| {
-        report.number > 1 && report.ended_ms.is_some() && report.origin == kv::core::ring::change::Origin::Automatic
+        report.number > 1 && report.ended_ms.is_some() && report.origin == Origin::Automatic
     })
     .await;
     let done = load.stop().await;

@@ -65,8 +65,8 @@ mod rolled_back;
 mod siblings;
 mod slow_start;
 mod staged_changes;
-mod turned_back;
 mod transfers;
+mod turned_back;
 // Once is enough: not with each set of features that is tested.
 mod wiped;
 #[cfg(feature = "sim")]

@@ -10,6 +10,7 @@ use crate::process::{Cluster, Setup};
 const KEYS: usize = 1_000;
 const SLOW: &str = "[transfer]\nbytes_per_s_max = 4096\npage_bytes_max = 1024\n";
 const NEW: u32 = 4;
+const FURTHER: u32 = 5;
 
 /// The owners of all partitions.
 fn owners(client: &Client) -> Vec<Vec<kv::core::id::StoreId>> {
@@ -26,15 +27,21 @@ async fn one_wins_and_half_of_a_change_leaves_nothing() {
     let mut nodes = Cluster::start_with(Setup { sync: "never", ..Setup::default() }).await;
     let client = nodes.client().await;
     let keys = fill(&client, "before", KEYS).await;
-    assert_eq!(nodes.add_with(1, SLOW), NEW);
-    nodes.restart(NEW).await;
-    is_known(&nodes, NEW).await;
+    for id in [NEW, FURTHER] {
+        assert_eq!(nodes.add_with(1, SLOW), id);
+        nodes.restart(id).await;
+        is_known(&nodes, id).await;
+    }
     let (before, balance) = (owners(&nodes.client().await), loads(&client, 1).await);
 
-    // Both looked at the same plan and say yes in the same moment.
+    // One looks at a plan and says yes, while the other adds to it and says yes to that.
     let (one, other) = (nodes.client().await, nodes.client().await);
-    let staged = plan(&client, &[join(NEW)]).await;
-    let (first, second) = tokio::join!(commit(&one, staged.version), commit(&other, staged.version));
+    let version = plan(&client, &[join(NEW)]).await.version;
+    let adds = async {
+        let plan = plan(&other, &[join(FURTHER)]).await;
+        commit(&other, plan.version).await
+    };
+    let (first, second) = tokio::join!(commit(&one, version), adds);
     let (won, lost) = if first.is_ok() { (first, second) } else { (second, first) };
     let Ok(ChangeAnswer::Committed { number, .. }) = won else { panic!("{won:?} and {lost:?}") };
     let told = lost.expect_err("one wins").to_string();

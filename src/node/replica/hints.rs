@@ -157,7 +157,8 @@ impl Replica {
         }
     }
 
-    /// Drops the hint, and the copy if it waits for nobody else, provided that the copy is still the version delivered.
+    /// Drops the hint, and the copy if it waits for nobody else, provided that the copy is still the version delivered. What is drained
+    /// stays: it may count for an owner that it was, so it is dropped when all owners have it.
     pub(super) fn handed_off(
         &mut self,
         turn: &mut Turn,
@@ -177,12 +178,17 @@ impl Replica {
             self.count(Counter::HintsDelivered);
         }
         let waits_for_others = self.hinted_targets(&place.stored)?.iter().any(|&other| other != target);
-        if newest.is_some() && !waits_for_others && !self.owns(&place, &key) {
+        if newest.is_some() && !waits_for_others && !self.owns(&place, &key) && !self.drains(&place) {
             let rest =
                 mutant!(ContinueAfterHandoff).then(|| Record { mark: record.mark, ..Record::default() }.encode().0);
             self.write(turn, place, rest, newest, None)?;
         }
         Ok(())
+    }
+
+    /// Whether this store lost its place, or never came to it, and has to deliver what it holds.
+    fn drains(&self, place: &Place) -> bool {
+        self.parts.ring.load().ring.slice(place.partition).draining.contains(&self.parts.store)
     }
 
     /// Whether this store has a place among the owners that the key's bucket keeps.
