@@ -1,6 +1,8 @@
 //! `kv-cli cluster status`: what it makes of a node's report.
 
 use kv::core::id::{Epoch, NodeId, StoreId};
+use kv::core::ring::change::{Action, Direction, Hold, Origin, Standing};
+use kv::wire::change::{ChangeReport, DownReport, Phases};
 use kv::wire::report::{
     ClusterReport, Finding, Gap, LeaseReport, Liveness, MemberReport, NookeeperReport, ServiceReport, SessionState,
     StoreFate, UnderReplicated,
@@ -17,6 +19,7 @@ fn member(node: u32, up: bool, liveness: Liveness) -> MemberReport {
         address: format!("host{node}:8000"),
         zone: String::new(),
         weight: 1,
+        standing: Standing::Owner,
         partitions: 64,
         up,
         trouble: (!up).then(|| "connection refused".into()),
@@ -45,6 +48,9 @@ fn healthy() -> ClusterReport {
         lease: LeaseReport { left_ms: 8_200 },
         members: vec![member(1, true, live(1, 300)), member(2, true, live(2, 100)), member(3, true, live(3, 200))],
         under_replicated: UnderReplicated::default(),
+        change: None,
+        staged: vec![],
+        down: vec![],
         findings: vec![],
     }
 }
@@ -65,7 +71,7 @@ async fn a_healthy_cluster_is_told_in_few_words() {
     assert_eq!(lines[1], "coordination: leader node 2, term 4, voters -, revision 320");
     assert_eq!(lines[2], "node 1: session 0x1 of 10.0 s, connected; lease held for 8.2 s more");
     let words: Vec<_> = lines[5].split_whitespace().collect();
-    assert_eq!(words, ["1", "host1:8000", "-", "1", "64", "up", "0x1", "300.0", "ms", "ago", "ab000001"]);
+    assert_eq!(words, ["1", "host1:8000", "owner", "-", "1", "64", "up", "0x1", "300.0", "ms", "ago", "ab000001"]);
     assert_eq!(lines.last(), Some(&"Every partition has all its 3 owners."));
 }
 
@@ -119,6 +125,8 @@ async fn every_finding_says_what_to_type() {
         Finding::NodeUnreached { node, partitions: 64, reason: "silent".into(), session_ends_ms: None },
         Finding::NodeWithoutSession { node },
         Finding::NodeBehind { node, epoch: Epoch::default() },
+        Finding::OwnsNothing { node },
+        Finding::Staged { actions: 2 },
         Finding::NoVoterToSpare { reached: 2, needed: 2 },
     ];
     let count = findings.len();
@@ -143,4 +151,42 @@ async fn a_certain_node_can_be_asked() {
     assert_eq!(code(&cli(&cluster, &["cluster", "status", "--node", "1"]).await), 0);
     let unknown = cli(&cluster, &["cluster", "status", "--node", "9"]).await;
     assert_eq!(code(&unknown), 2, "{unknown:?}");
+}
+
+#[tokio::test]
+async fn a_change_and_who_waits_for_it_are_told() {
+    let mut report = healthy();
+    report.change = Some(Box::new(ChangeReport {
+        number: 3,
+        origin: Origin::Operator,
+        through: NodeId(1),
+        actions: vec![Action::Join { node: NodeId(4) }],
+        direction: Direction::Forward,
+        committed_ms: 0,
+        ended_ms: None,
+        epoch: report.epoch,
+        phases: Phases { pending: 4, done: 12, ..Phases::default() },
+        waiting: vec![],
+        waiting_left_off: 0,
+        stores: vec![],
+    }));
+    report.members[1].standing = Standing::Leaving;
+    report.members.push(MemberReport { standing: Standing::Guest, partitions: 0, ..member(5, true, live(5, 0)) });
+    report.findings =
+        vec![Finding::NodeDown { node: NodeId(3), partitions: 64 }, Finding::OwnsNothing { node: NodeId(5) }];
+    let hold = Some(Hold::ChangeRuns { number: 3 });
+    report.down = vec![DownReport { node: NodeId(3), store: StoreId(3), since_ms: 0, hold, is_automatic: true }];
+    let cluster = showing(report).await;
+    let status = cli(&cluster, &["cluster", "status"]).await;
+    let text = stdout(&status);
+    for expected in [
+        "change 3 (node 4 joins): 12 of 16 partitions done, 4 pending; `kv-cli cluster watch`\n",
+        "2     host2:8000  leaving",
+        "5     host5:8000  guest",
+        "It is not removed by itself: change 3 is under way.",
+        "* Node 5 owns nothing",
+        "      kv-cli cluster join 5\n",
+    ] {
+        assert!(text.contains(expected), "{expected}\n{text}");
+    }
 }

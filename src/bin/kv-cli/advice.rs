@@ -1,7 +1,10 @@
 //! What a finding means, what will come of it, and what to type.
 
+mod down;
+
 use kv::coordination::registry::ALARMS;
 use kv::core::id::StoreId;
+use kv::wire::change::DownReport;
 use kv::wire::report::{Finding, StoreFate};
 
 use crate::table::millis;
@@ -16,8 +19,8 @@ pub struct Advice {
     pub type_next: Vec<String>,
 }
 
-/// Explains a finding; `cluster` are the options that name the same cluster again.
-pub fn advise(finding: &Finding, cluster: &str) -> Advice {
+/// Explains a finding; `down` says what becomes of members that are, `cluster` are the options that name the same cluster again.
+pub fn advise(finding: &Finding, down: &[DownReport], cluster: &str) -> Advice {
     let status = format!("kv-cli{cluster} status");
     let service = format!("kv-cli{cluster} coord status --all");
     let advice = |what: String, then: &str, type_next: String| Advice {
@@ -54,11 +57,10 @@ pub fn advise(finding: &Finding, cluster: &str) -> Advice {
         Finding::ServiceTrouble { reason } => {
             advice(format!("The coordination service reports: {reason}."), "Look at all nodes.", service)
         }
-        Finding::NodeDown { node, partitions } => advice(
-            format!("Node {node} is down; it owns {partitions} partitions."),
-            "Fallbacks keep what is written for it, and hand it over when it is back. Start it.",
-            status,
-        ),
+        Finding::NodeDown { node, partitions } => {
+            let report = down.iter().find(|report| report.node == *node);
+            down::advise(*node, *partitions, report, cluster)
+        }
         Finding::NodeUnreached { node, partitions, reason, session_ends_ms } => advice(
             format!(
                 "Node {node} cannot be reached ({reason}); it owns {partitions} partitions. Its session still lives."
@@ -84,6 +86,16 @@ pub fn advise(finding: &Finding, cluster: &str) -> Advice {
             format!("Node {node} works with an older ring, of epoch {epoch}."),
             "It should catch up in a moment; if it does not, look at what it says.",
             format!("kv-cli{cluster} cluster status --node {node}"),
+        ),
+        Finding::OwnsNothing { node } => advice(
+            format!("Node {node} owns nothing: it stands in for others that are down."),
+            "To give it its share of the partitions:",
+            format!("kv-cli{cluster} cluster join {node}"),
+        ),
+        Finding::Staged { actions } => advice(
+            format!("{actions} staged actions are not committed."),
+            "See what they would move, then commit or clear them.",
+            format!("kv-cli{cluster} cluster plan"),
         ),
         Finding::NoVoterToSpare { needed, .. } => advice(
             format!("Of the voters just as many are reached as are needed, {needed}: no further one may be lost."),
@@ -121,11 +133,14 @@ fn of_store(store: StoreId, node: &str, fate: &StoreFate, cluster: &str) -> Advi
         },
         StoreFate::Replaced { by } => Advice {
             what: format!(
-                "Store {store:?} of node {node} is lost: the node came with {}. Its places in the ring are not filled.",
+                "Store {store:?} of node {node} is lost: the node came with {}, which is to take its places in the ring.",
                 by.map_or("another one".into(), |by| format!("store {by:?}"))
             ),
-            then: vec!["Its partitions live on the other owners; the new store stands in as a fallback.".into()],
-            type_next: vec![format!("kv-cli{cluster} ring")],
+            then: vec![
+                "Its partitions live on the other owners. The new store copies them as soon as no other change runs."
+                    .into(),
+            ],
+            type_next: vec![format!("kv-cli{cluster} cluster watch")],
         },
     }
 }

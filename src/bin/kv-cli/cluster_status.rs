@@ -8,6 +8,7 @@ use serde_json::json;
 
 use crate::advice::advise;
 use crate::cluster::Where;
+use crate::cluster_changes::brief;
 use crate::coord::session;
 use crate::exit::{CliError, Exit};
 use crate::output::Output;
@@ -62,12 +63,15 @@ fn print(report: &ClusterReport, cluster: &str, output: &mut Output) {
     ));
     output.line(service(report));
     output.line(own_session(report));
+    if let Some(change) = &report.change {
+        output.line(format_args!("{}; `kv-cli{cluster} cluster watch`", brief::told(change)));
+    }
     output.line("");
     output.line(members(report));
     output.line("");
     output.line(under_replicated(report));
     for finding in &report.findings {
-        let advice = advise(finding, cluster);
+        let advice = advise(finding, &report.down, cluster);
         output.line(format_args!("\n* {}", advice.what));
         advice.then.iter().for_each(|then| output.line(format_args!("  {then}")));
         advice.type_next.iter().for_each(|command| output.line(format_args!("      {command}")));
@@ -111,16 +115,17 @@ fn own_session(report: &ClusterReport) -> String {
 
 fn members(report: &ClusterReport) -> Table {
     let mut table =
-        Table::new(["NODE", "ADDRESS", "ZONE", "WEIGHT", "PARTITIONS", "LINK", "SESSION", "HEARD", "STORE"]);
+        Table::new(["NODE", "ADDRESS", "IS", "ZONE", "WEIGHT", "PARTITIONS", "LINK", "SESSION", "HEARD", "STORE"]);
     for member in &report.members {
-        let MemberReport { node, address, zone, weight, partitions, up, store, .. } = member;
+        let MemberReport { node, address, zone, weight, standing, partitions, up, store, .. } = member;
         let node = if *node == NodeId(0) { "-".into() } else { node.to_string() };
         let zone = if zone.is_empty() { "-".into() } else { zone.clone() };
         let link = if *up { "up" } else { "down" }.into();
         let [session, heard] = liveness(member.liveness);
         let store = table::store(*store);
         let numbers = [weight.to_string(), partitions.to_string()];
-        table.row([node, address.clone(), zone].into_iter().chain(numbers).chain([link, session, heard, store]));
+        let start = [node, address.clone(), brief::standing(*standing).into(), zone];
+        table.row(start.into_iter().chain(numbers).chain([link, session, heard, store]));
     }
     table
 }

@@ -9,6 +9,8 @@
 
 mod buckets;
 mod changes;
+#[cfg(test)]
+mod changes_tests;
 mod failure;
 mod held;
 mod knowledge;

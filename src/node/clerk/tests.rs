@@ -17,7 +17,7 @@ use crate::core::bucket::QuorumSize;
 use crate::core::id::{ClusterId, Epoch, NodeId, StoreId};
 use crate::wire::tree::{Seen, TreeAnswer, TreeFailure, TreeRequest, Watched};
 
-const SECOND: Duration = Duration::from_secs(1);
+pub(super) const SECOND: Duration = Duration::from_secs(1);
 /// Longer than any test may take: who waits so long fails.
 const LONG: Duration = Duration::from_secs(20);
 
@@ -32,7 +32,7 @@ async fn connect(clerk: &Clerk, service: &Local) {
     clerk.shared_session().store(Some(Arc::new(service.open(SECOND).await.unwrap())));
 }
 
-async fn visit(service: &Local) -> Visit {
+pub(super) async fn visit(service: &Local) -> Visit {
     Visit::new(clerk(service).await)
 }
 
@@ -56,11 +56,11 @@ fn watch(path: &str, subtree: bool, seen: Option<Seen>, wait: Duration) -> TreeR
     TreeRequest::Watch { path: path.into(), subtree, seen, wait_ms: wait.as_millis() as u32 }
 }
 
-async fn done(visit: &Visit, request: TreeRequest) -> TreeAnswer {
+pub(super) async fn done(visit: &Visit, request: TreeRequest) -> TreeAnswer {
     visit.perform(request, LONG).await.unwrap()
 }
 
-async fn refused(visit: &Visit, request: TreeRequest) -> TreeFailure {
+pub(super) async fn refused(visit: &Visit, request: TreeRequest) -> TreeFailure {
     visit.perform(request, LONG).await.unwrap_err()
 }
 
@@ -258,7 +258,7 @@ async fn buckets_are_set_with_a_new_epoch() {
 }
 
 /// A cluster of three nodes.
-async fn found(service: &Local) {
+pub(super) async fn found(service: &Local) {
     let node = |id: u32| (NodeEntry::new(NodeId(id), format!("localhost:{id}")), Some(StoreId(id.into())));
     let founding = Founding {
         id: ClusterId(1),

@@ -9,9 +9,11 @@ mod tests;
 use std::collections::BTreeMap;
 use std::time::Duration;
 
-use crate::coordination::registry::{AlarmKind, Standing};
+use crate::coordination::registry::change::{down_report, progress};
+use crate::coordination::registry::{AlarmKind, Standing, View};
 use crate::core::id::{NodeId, Partition, StoreId};
 use crate::core::ring::Member;
+use crate::core::ring::change::Action;
 use crate::node::clerk::{Knowledge, Registry};
 use crate::node::view::RingView;
 use crate::wire::report::{
@@ -31,6 +33,8 @@ pub(super) struct Facts<'a> {
     pub peers: Vec<PeerReport>,
     /// How long its lease is still held.
     pub lease: Duration,
+    /// Its clock, in milliseconds since 1970.
+    pub wall_ms: u64,
     /// What the coordination service says.
     pub knowledge: Knowledge,
 }
@@ -46,6 +50,8 @@ impl Facts<'_> {
             member.partitions = shares.get(&member.store).copied().unwrap_or_default();
         }
         let millis = |left: Duration| u64::try_from(left.as_millis()).unwrap_or(u64::MAX);
+        let registry = self.knowledge.registry.as_ref().and_then(|registry| registry.as_ref().ok());
+        let view = registry.map(|registry| &registry.view);
         let mut report = ClusterReport {
             cluster: self.cluster.into(),
             asked: self.asked,
@@ -56,6 +62,9 @@ impl Facts<'_> {
             lease: LeaseReport { left_ms: millis(self.lease) },
             members,
             under_replicated,
+            change: view.filter(|view| view.running().is_some()).and_then(progress).map(Box::new),
+            staged: view.map(|view| view.staged.record.actions.clone()).unwrap_or_default(),
+            down: view.map(|view| down_report(view, self.wall_ms)).unwrap_or_default(),
             findings: vec![],
             service: self.knowledge.service,
         };
@@ -66,6 +75,10 @@ impl Facts<'_> {
             None => {}
         }
         findings.extend(nodes(&report));
+        findings.extend(view.map(|view| guests(&report, view)).unwrap_or_default());
+        if !report.staged.is_empty() {
+            findings.push(Finding::Staged { actions: report.staged.len() as u32 });
+        }
         findings.extend(spare_voters(&report));
         report.findings = findings;
         report
@@ -80,7 +93,22 @@ impl Facts<'_> {
             (false, Some(peer)) => Some(peer.trouble.clone().unwrap_or_else(|| "no link yet".into())),
             (false, None) => Some("no node serves this store".into()),
         };
-        MemberReport { node, store, address, zone, weight, partitions: 0, up, trouble, liveness: self.liveness(member) }
+        let (standing, liveness) = (self.standing(member), self.liveness(member));
+        MemberReport { node, store, address, zone, weight, standing, partitions: 0, up, trouble, liveness }
+    }
+
+    /// What the registry says; without one, what follows from the ring.
+    fn standing(&self, member: &Member) -> Standing {
+        if let Some(Ok(registry)) = &self.knowledge.registry
+            && let Some(known) = registry.view.ring.members.iter().find(|known| known.store == member.store)
+        {
+            return known.standing;
+        }
+        match (member.node, member.weight) {
+            (NodeId(0), _) => Standing::Replaced,
+            (_, 0) => Standing::Guest,
+            _ => Standing::Owner,
+        }
     }
 
     fn liveness(&self, member: &Member) -> Liveness {
@@ -194,6 +222,17 @@ fn node(report: &ClusterReport, member: &MemberReport) -> Option<Finding> {
         Liveness::Live { epoch: Some(epoch), .. } if epoch < report.epoch => Some(Finding::NodeBehind { node, epoch }),
         Liveness::Live { .. } | Liveness::Unknown => None,
     }
+}
+
+/// Members that stand in for others and own nothing, where that is left to an operator.
+fn guests(report: &ClusterReport, view: &View) -> Vec<Finding> {
+    let running = report.change.iter().flat_map(|change| &change.actions);
+    let asked_for: Vec<_> = running.chain(&report.staged).flat_map(Action::nodes).collect();
+    // The cluster itself gives a new store the places of the one that its node lost.
+    let is_heir = |node| view.ring.members.iter().any(|m| m.node == node && m.standing == Standing::Replaced);
+    let guests = report.members.iter().filter(|member| member.standing == Standing::Guest && member.up);
+    let idle = guests.filter(|member| !asked_for.contains(&member.node) && !is_heir(member.node));
+    idle.map(|member| Finding::OwnsNothing { node: member.node }).collect()
 }
 
 fn spare_voters(report: &ClusterReport) -> Option<Finding> {

@@ -221,6 +221,7 @@ impl Inspector {
                 view: &parts.ring.load_full(),
                 peers,
                 lease: parts.lease.term().left(parts.env.boot_time()),
+                wall_ms: parts.env.wall_ms(),
                 knowledge,
             };
             Inspection::Cluster(Box::new(facts.report()))

@@ -4,6 +4,8 @@ use serde::{Deserialize, Serialize};
 
 use super::ServiceReport;
 use crate::core::id::{Epoch, NodeId, StoreId};
+use crate::core::ring::change::{Action, Standing};
+use crate::wire::change::{ChangeReport, DownReport};
 
 /// How the cluster is.
 #[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
@@ -29,6 +31,12 @@ pub struct ClusterReport {
     pub members: Vec<MemberReport>,
     /// What is held by fewer nodes than it should be.
     pub under_replicated: UnderReplicated,
+    /// The ring change that is under way.
+    pub change: Option<Box<ChangeReport>>,
+    /// What is staged and not committed.
+    pub staged: Vec<Action>,
+    /// Members without a session, and what becomes of them.
+    pub down: Vec<DownReport>,
     /// What an operator should know, the most urgent first.
     pub findings: Vec<Finding>,
 }
@@ -64,6 +72,8 @@ pub struct MemberReport {
     pub zone: String,
     /// Its weight.
     pub weight: u32,
+    /// What it is to the ring.
+    pub standing: Standing,
     /// Partitions that it owns.
     pub partitions: u32,
     /// Whether the asked node has a link to it; always so of itself.
@@ -185,6 +195,16 @@ pub enum Finding {
         node: NodeId,
         /// Its epoch.
         epoch: Epoch,
+    },
+    /// A live member owns nothing, and nobody has staged that it should.
+    OwnsNothing {
+        /// Which.
+        node: NodeId,
+    },
+    /// Changes are staged and not committed.
+    Staged {
+        /// How many.
+        actions: u32,
     },
     /// One more voter lost and the coordination service stops.
     NoVoterToSpare {

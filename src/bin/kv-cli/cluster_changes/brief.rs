@@ -1,6 +1,6 @@
-//! A change in one line.
+//! A change, and what is part of it, in a few words.
 
-use kv::core::ring::change::{Action, Direction, Origin};
+use kv::core::ring::change::{Action, Direction, Origin, Standing};
 use kv::wire::change::{ChangeReport, Phases};
 
 use crate::table::list;
@@ -38,6 +38,17 @@ pub fn phases(phases: &Phases) -> String {
 /// Partitions that it moves.
 pub fn total(phases: &Phases) -> u32 {
     phases.to_do + phases.pending + phases.switched + phases.draining + phases.done
+}
+
+/// What a node is to the ring, in a word.
+pub fn standing(standing: Standing) -> &'static str {
+    match standing {
+        Standing::Owner => "owner",
+        Standing::Replaced => "replaced",
+        Standing::Guest => "guest",
+        Standing::Leaving => "leaving",
+        Standing::Removed => "removed",
+    }
 }
 
 #[cfg(test)]

@@ -2,10 +2,11 @@
 //!
 //! Changes are staged, looked at and committed: each of `join`, `leave`, `remove`, `replace` and `set` adds to a list that the
 //! coordination service keeps, `plan` says what that would move, `commit` begins exactly that, and `watch` shows it until it is done.
-//! `turn-back` takes a change back that runs. All of them may be typed at any node, and go through whichever is connected.
+//! `turn-back` takes a change back that runs, `auto-remove` says when the cluster removes a node by itself. All of them may be typed at any node, and go through whichever is connected.
 
 mod ask;
-mod brief;
+mod auto_remove;
+pub mod brief;
 mod commit;
 mod confirm;
 mod estimate;
@@ -14,7 +15,7 @@ mod forgettable;
 mod names;
 mod plan;
 mod planned;
-mod remedies;
+pub mod remedies;
 mod stage;
 mod turn_back;
 mod waits;
@@ -30,7 +31,6 @@ use crate::output::Output;
 pub use ask::Changes;
 
 pub use planned::planned;
-pub use remedies::for_hold;
 
 /// What can be done with the cluster as a whole.
 #[derive(Subcommand, Debug)]
@@ -46,6 +46,7 @@ pub enum Cluster {
     Clear(stage::Clear),
     Watch(watch::Watch),
     TurnBack(turn_back::TurnBack),
+    AutoRemove(auto_remove::AutoRemove),
     Forget(forget::Forget),
 }
 
@@ -64,6 +65,7 @@ impl Cluster {
             Cluster::Clear(clear) => clear.run(at, output).await,
             Cluster::Watch(watch) => watch.run(at, output).await,
             Cluster::TurnBack(turn_back) => turn_back.run(at, output).await,
+            Cluster::AutoRemove(auto_remove) => auto_remove.run(at, output).await,
             Cluster::Forget(forget) => forget.run(at, output).await,
         }
     }

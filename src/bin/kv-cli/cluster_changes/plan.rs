@@ -1,11 +1,11 @@
 //! `kv-cli cluster plan`.
 
 use clap::Args;
-use kv::core::ring::change::Standing;
 use kv::wire::change::{NodePlanReport, PlanReport};
 use serde_json::{Value, json};
 
 use super::ask::Changes;
+use super::brief;
 use super::planned::{Planned, planned};
 use super::remedies;
 use crate::cluster::Where;
@@ -78,7 +78,7 @@ fn table(nodes: &[NodePlanReport], planned: &Planned) -> Table {
         let live = if node.is_live { "" } else { ", down" };
         table.row([
             node.node.to_string(),
-            format!("{}{live}", then(standing(node.standing.0), standing(node.standing.1))),
+            format!("{}{live}", then(brief::standing(node.standing.0), brief::standing(node.standing.1))),
             then(named(&node.zone.0), named(&node.zone.1)),
             then(node.weight.0, node.weight.1),
             then(node.owned.0, node.owned.1),
@@ -97,17 +97,6 @@ fn named(zone: &str) -> &str {
 /// Now and then; once, if it stays so.
 fn then<T: PartialEq + std::fmt::Display>(now: T, then: T) -> String {
     if now == then { now.to_string() } else { format!("{now} -> {then}") }
-}
-
-/// What a node is to the ring, in a word.
-pub fn standing(standing: Standing) -> &'static str {
-    match standing {
-        Standing::Owner => "owner",
-        Standing::Replaced => "replaced",
-        Standing::Guest => "guest",
-        Standing::Leaving => "leaving",
-        Standing::Removed => "removed",
-    }
 }
 
 fn totals(planned: &Planned) -> String {

@@ -45,7 +45,7 @@ pub enum Action {
 
 impl Action {
     /// The nodes that it is about.
-    fn nodes(&self) -> impl Iterator<Item = NodeId> {
+    pub fn nodes(&self) -> impl Iterator<Item = NodeId> + use<> {
         let (node, by) = match self {
             Action::Replace { node, by } => (*node, Some(*by)),
             Action::Join { node } | Action::Leave { node } | Action::Remove { node } | Action::Set { node, .. } => {

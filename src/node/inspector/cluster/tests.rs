@@ -4,14 +4,18 @@ use std::collections::BTreeMap;
 
 use super::*;
 use crate::config::NodeEntry;
+use crate::coordination::Membership;
 use crate::coordination::api::{Service, Session};
 use crate::coordination::local::Local;
+use crate::coordination::registry::change::{self, Settings};
 use crate::coordination::registry::{self, Founding, Joiner};
 use crate::coordination::status::SharedStatus;
 use crate::core::bucket::Buckets;
 use crate::core::id::{ClusterId, Epoch, Start};
 use crate::core::ring::Ring;
+use crate::core::ring::change::{Action, Hold};
 use crate::node::clerk::Clerk;
+use crate::wire::change::DownReport;
 use crate::wire::report::{ParticipantReport, SessionReport, SessionState};
 
 const NODES: u32 = 4;
@@ -76,7 +80,7 @@ fn report(down: &[u32], knowledge: Knowledge) -> ClusterReport {
 
 fn report_with_lease(down: &[u32], knowledge: Knowledge, lease: Duration) -> ClusterReport {
     let view = view(1);
-    Facts { cluster: "test", asked: ASKED, view: &view, peers: peers(down), lease, knowledge }.report()
+    Facts { cluster: "test", asked: ASKED, view: &view, peers: peers(down), lease, wall_ms: 60_000, knowledge }.report()
 }
 
 /// A service with a founded cluster, and sessions of these nodes.
@@ -206,7 +210,8 @@ async fn a_member_with_an_older_ring_is_behind() {
     registry::acknowledge(&*founded.sessions[&2], NodeId(2), old).await.unwrap();
     let view = view(2);
     let knowledge = founded.knowledge().await;
-    let facts = Facts { cluster: "test", asked: ASKED, view: &view, peers: peers(&[]), lease: LEASE, knowledge };
+    let peers = peers(&[]);
+    let facts = Facts { cluster: "test", asked: ASKED, view: &view, peers, lease: LEASE, wall_ms: 60_000, knowledge };
     assert_eq!(facts.report().findings, [Finding::NodeBehind { node: NodeId(2), epoch: old }]);
 }
 
@@ -237,4 +242,50 @@ async fn a_replaced_store_is_named_with_its_gap() {
     let replaced =
         Finding::Store { store: store(2), node: NodeId(2), fate: StoreFate::Replaced { by: Some(store(9)) } };
     assert!(found.contains(&replaced), "{found:?}");
+}
+
+#[tokio::test]
+async fn a_guest_is_told_until_somebody_asks_for_it() {
+    let founded = Founded::with(&[1, 2, 3, 4]).await;
+    let guest = Joiner { cluster: None, start: Start { store: store(5), number: 1, nonce: 1 }, ..joiner(5, 0, 0) };
+    let session = &*founded.sessions[&1];
+    registry::register(session, &guest, 0).await.unwrap();
+    let report = async || {
+        let knowledge = founded.knowledge().await;
+        let Some(Ok(registry)) = &knowledge.registry else { panic!("there is a registry") };
+        let Membership { epoch, replication, members, slices, buckets, .. } = registry.view.membership();
+        let view = RingView::new(Ring::of(epoch, replication, members, &slices).unwrap(), buckets);
+        let mut peers = peers(&[]);
+        peers.push(PeerReport { node: NodeId(5), ..peers[0].clone() });
+        let facts =
+            Facts { cluster: "test", asked: ASKED, view: &view, peers, lease: LEASE, wall_ms: 60_000, knowledge };
+        facts.report()
+    };
+    let found = report().await;
+    assert!(found.findings.contains(&Finding::OwnsNothing { node: NodeId(5) }), "{:?}", found.findings);
+    assert_eq!(found.members[4].standing, Standing::Guest);
+
+    change::stage(session, Action::Join { node: NodeId(5) }).await.unwrap();
+    let found = report().await;
+    assert!(found.findings.contains(&Finding::Staged { actions: 1 }), "{:?}", found.findings);
+    assert!(!found.findings.iter().any(|finding| matches!(finding, Finding::OwnsNothing { .. })));
+    assert!(found.change.is_none() && found.staged.len() == 1);
+
+    let version = registry::read(session).await.unwrap().staged.version;
+    change::commit(session, version, false, ASKED, 5).await.unwrap();
+    let found = report().await;
+    assert_eq!((found.change.unwrap().number, found.staged.len()), (1, 0));
+}
+
+#[tokio::test]
+async fn a_member_without_a_session_has_a_fate() {
+    let founded = Founded::with(&[1, 2, 3]).await;
+    let session = &*founded.sessions[&1];
+    let settings = Settings { node: ASKED, window: 1 };
+    change::advance_once(session, &settings, 50_000).await.unwrap();
+    change::set_auto_remove_after(session, Some(30_000)).await.unwrap();
+    let found = report(&[4], founded.knowledge().await);
+    let hold = Some(Hold::NotYet { left_ms: 20_000 });
+    let down = DownReport { node: NodeId(4), store: store(4), since_ms: 50_000, hold, is_automatic: true };
+    assert_eq!(found.down, [down]);
 }
