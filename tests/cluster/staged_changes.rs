@@ -39,7 +39,7 @@ async fn changes_are_staged_planned_and_cleared() {
     assert!(cli.prints(&["cluster", "status"]).contains("kv-cli cluster join 4"));
     let staged = cli.prints(&["cluster", "join", "4"]);
     assert!(staged.starts_with("staged:\n  node 4 joins\nNothing moves yet"), "{staged}");
-    assert!(cli.prints(&["cluster", "status"]).contains("1 staged actions are not committed"));
+    assert!(cli.prints(&["cluster", "status"]).contains("One action is staged and not committed"));
 
     let plan = cli.json(&["cluster", "plan"]);
     // 64 partitions of three owners: 48 for each of four nodes, and none is copied that need not be.
@@ -70,7 +70,7 @@ async fn what_would_do_harm_is_refused_and_says_what_to_do() {
         (&["remove", "3"], "node 3 is alive", "cluster leave 3"),
         (&["join", "9"], "node 9 is no member", "kv-server --join"),
         (&["join", "3"], "node 3 is in the ring already", "cluster status"),
-        (&["replace", "4", "--by", "3"], "node 3 is in the ring already", "cluster status"),
+        (&["replace", "3", "--by", "1"], "node 1 is in the ring already", "cluster status"),
     ];
     for (arguments, reason, remedy) in cases {
         cli.prints(&[&["cluster"], arguments].concat());

@@ -4,8 +4,8 @@ mod down;
 
 use kv::coordination::registry::ALARMS;
 use kv::core::id::StoreId;
-use kv::wire::change::DownReport;
-use kv::wire::report::{Finding, StoreFate};
+use kv::core::ring::change::Standing;
+use kv::wire::report::{ClusterReport, Finding, StoreFate};
 
 use crate::table::millis;
 
@@ -19,8 +19,8 @@ pub struct Advice {
     pub type_next: Vec<String>,
 }
 
-/// Explains a finding; `down` says what becomes of members that are, `cluster` are the options that name the same cluster again.
-pub fn advise(finding: &Finding, down: &[DownReport], cluster: &str) -> Advice {
+/// Explains a finding of a report; `cluster` are the options that name the same cluster again.
+pub fn advise(finding: &Finding, report: &ClusterReport, cluster: &str) -> Advice {
     let status = format!("kv-cli{cluster} status");
     let service = format!("kv-cli{cluster} coord status --all");
     let advice = |what: String, then: &str, type_next: String| Advice {
@@ -58,8 +58,18 @@ pub fn advise(finding: &Finding, down: &[DownReport], cluster: &str) -> Advice {
             advice(format!("The coordination service reports: {reason}."), "Look at all nodes.", service)
         }
         Finding::NodeDown { node, partitions } => {
-            let report = down.iter().find(|report| report.node == *node);
-            down::advise(*node, *partitions, report, cluster)
+            let standing = report.members.iter().find(|member| member.node == *node).map(|member| member.standing);
+            match standing {
+                Some(Standing::Removed) => advice(
+                    format!("Node {node} is down and is being removed."),
+                    "Others copy what it owned. Should it return, it delivers what only it has.",
+                    format!("kv-cli{cluster} cluster watch"),
+                ),
+                _ => {
+                    let fate = report.down.iter().find(|report| report.node == *node);
+                    down::advise(*node, *partitions, fate, cluster)
+                }
+            }
         }
         Finding::NodeUnreached { node, partitions, reason, session_ends_ms } => advice(
             format!(
@@ -93,7 +103,10 @@ pub fn advise(finding: &Finding, down: &[DownReport], cluster: &str) -> Advice {
             format!("kv-cli{cluster} cluster join {node}"),
         ),
         Finding::Staged { actions } => advice(
-            format!("{actions} staged actions are not committed."),
+            match actions {
+                1 => "One action is staged and not committed.".into(),
+                _ => format!("{actions} actions are staged and not committed."),
+            },
             "See what they would move, then commit or clear them.",
             format!("kv-cli{cluster} cluster plan"),
         ),

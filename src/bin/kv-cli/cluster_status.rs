@@ -71,7 +71,7 @@ fn print(report: &ClusterReport, cluster: &str, output: &mut Output) {
     output.line("");
     output.line(under_replicated(report));
     for finding in &report.findings {
-        let advice = advise(finding, &report.down, cluster);
+        let advice = advise(finding, report, cluster);
         output.line(format_args!("\n* {}", advice.what));
         advice.then.iter().for_each(|then| output.line(format_args!("  {then}")));
         advice.type_next.iter().for_each(|command| output.line(format_args!("      {command}")));

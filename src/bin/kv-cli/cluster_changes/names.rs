@@ -27,6 +27,8 @@ impl Names {
 
     /// Several of them: `node 1, node 2 and node 3`.
     pub fn names(&self, stores: impl IntoIterator<Item = StoreId>) -> String {
+        let mut stores: Vec<StoreId> = stores.into_iter().collect();
+        stores.sort_by_key(|store| (self.0.get(store).copied(), *store));
         and(&stores.into_iter().map(|store| self.name(store)).collect::<Vec<_>>())
     }
 }
@@ -52,7 +54,7 @@ pub mod tests {
     #[test]
     fn stores_are_named_by_their_nodes() {
         let names = names(&[1, 2, 3]);
-        assert_eq!(names.names([1, 2, 3].map(StoreId)), "node 1, node 2 and node 3");
+        assert_eq!(names.names([2, 3, 1].map(StoreId)), "node 1, node 2 and node 3");
         assert_eq!(names.name(StoreId(0xab << 96)), "store 000000ab");
         assert_eq!(names.names([]), "nobody");
     }

@@ -101,14 +101,17 @@ fn then<T: PartialEq + std::fmt::Display>(now: T, then: T) -> String {
 
 fn totals(planned: &Planned) -> String {
     let PlanReport { partitions, moved, replicas, .. } = planned.plan;
+    if moved == 0 {
+        return "No partition gets another owner.".into();
+    }
     let copied = planned.bytes(replicas as usize).map_or(String::new(), |copied| format!(", about {}", bytes(copied)));
     let few = planned.explanation.as_ref().map_or(String::new(), |explanation| {
-        let fewest = explanation.fewest;
-        let off = format!("{:.1} replicas", explanation.unfairness);
-        format!(
-            "\nThe fewest possible is {}: {}. No node is more than {off} off its fair share then.",
-            fewest.replicas, fewest.because
-        )
+        let (fewest, off) = (explanation.fewest, explanation.unfairness);
+        let even = match format!("{off:.1}").as_str() {
+            "0.0" => "Every node then owns its fair share.".to_string(),
+            off => format!("Then no node is more than {off} replicas off its fair share."),
+        };
+        format!("\nThe fewest possible is {}: {}.\n{even}", fewest.replicas, fewest.because)
     });
     format!("{moved} of {partitions} partitions get other owners; {replicas} replicas are copied{copied}.{few}")
 }

@@ -9,7 +9,7 @@ use crate::cluster::Where;
 use crate::cluster_changes::{Changes, planned};
 use crate::exit::{CliError, Exit};
 use crate::output::Output;
-use crate::table::{self, Table};
+use crate::table::{self, Table, list};
 
 /// Explains the ring, or what it would be by the plan that is staged.
 pub async fn run(at: Where, is_plan: bool, output: &mut Output) -> Result<Exit, CliError> {
@@ -27,7 +27,7 @@ pub async fn run(at: Where, is_plan: bool, output: &mut Output) -> Result<Exit, 
         return Ok(Exit::Done);
     }
     match &plan {
-        Some(plan) => output.line(format_args!("the ring as {} staged actions would make it", plan.actions.len())),
+        Some(plan) => output.line(format_args!("the ring as this would make it: {}", list(&plan.actions))),
         None => output.line(format_args!("ring epoch {}", ring.epoch)),
     }
     print(&explanation, output);
@@ -54,7 +54,7 @@ fn print(explanation: &Explanation, output: &mut Output) {
     let Explanation { partitions, replication, replicas, zones_least, nodes, zones, moved, fewest, .. } = explanation;
     let short = if replicas < replication { format!(" ({replication} are wanted)") } else { String::new() };
     output.line(format_args!(
-        "{partitions} partitions of {replicas} replicas each{short}, in {zones_least} zones at the least\n"
+        "{partitions} partitions of {replicas} replicas each{short}; zones of the least spread partition: {zones_least}\n"
     ));
     output.line(by_node(nodes, *moved > 0));
     output.line("");
@@ -152,7 +152,10 @@ mod tests {
     #[test]
     fn shares_are_shown_by_node_and_zone() {
         let text = shown(&explained::present(&ring()).unwrap());
-        assert!(text.starts_with("64 partitions of 3 replicas each, in 1 zones at the least\n"), "{text}");
+        assert!(
+            text.starts_with("64 partitions of 3 replicas each; zones of the least spread partition: 1\n"),
+            "{text}"
+        );
         let row = |i: usize| text.lines().nth(i).unwrap().split_whitespace().collect::<Vec<_>>();
         assert_eq!(row(3), ["1", "default", "100", "64.0", "64.0", "64", "+0.0"], "{text}");
         assert_eq!(row(6), ["4", "default", "0", "0.0", "0.0", "0", "+0.0"], "{text}");
