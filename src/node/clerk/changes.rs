@@ -35,10 +35,6 @@ impl Clerk {
                 progress(session).await?
             }
             ChangeRequest::Progress => progress(session).await?,
-            ChangeRequest::AutoRemove { after_ms } => {
-                change::set_auto_remove_after(session, after_ms).await?;
-                ChangeAnswer::AutoRemove { after_ms }
-            }
             ChangeRequest::Forget { store } => {
                 let node = change::forget(session, store, self.wall_ms()).await?;
                 ChangeAnswer::Forgotten { store, node }
