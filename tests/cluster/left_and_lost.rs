@@ -17,15 +17,16 @@ use crate::wait::until;
 const KEYS: usize = 1_000;
 const GONE: u32 = 5;
 const DOWN: u32 = 4;
+/// What a node holds and does not own is found sooner than in a minute.
+const SWEEP: &str = "[transfer]\nsweep_interval_ms = 1000\n";
 
-async fn five(own: &str) -> (Cluster, Client, Vec<String>) {
+async fn five() -> (Cluster, Client, Vec<String>) {
     let coordination = "auto_remove_after = \"3s\"\nsession_timeout_ms = 2000\n".into();
-    let mut nodes =
-        Cluster::start_with(Setup { sync: "never", own: own.into(), coordination, ..Setup::default() }).await;
+    let mut nodes = Cluster::start_with(Setup { sync: "never", coordination, ..Setup::default() }).await;
     let client = nodes.client().await;
     let keys = fill(&client, "before", KEYS).await;
     for id in [DOWN, GONE] {
-        assert_eq!(nodes.add(1), id);
+        assert_eq!(nodes.add_with(1, SWEEP), id);
         nodes.restart(id).await;
         is_known(&nodes, id).await;
     }
@@ -37,7 +38,7 @@ async fn five(own: &str) -> (Cluster, Client, Vec<String>) {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_lost_node_is_replaced_by_the_others_and_delivers_when_it_returns() {
-    let (mut nodes, client, keys) = five("").await;
+    let (mut nodes, client, keys) = five().await;
     // A write that only the node has that will be lost: what is on its way to the others goes with them.
     let ring = &client.ring().ring;
     let is_of_it =

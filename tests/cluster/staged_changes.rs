@@ -29,7 +29,7 @@ fn refused(cli: &Cli, arguments: &[&str]) -> String {
     error
 }
 
-fn row<'a>(plan: &'a Value, node: u32) -> &'a Value {
+fn row(plan: &Value, node: u32) -> &Value {
     plan["nodes"].as_array().unwrap().iter().find(|row| row["node"] == json!(node)).unwrap()
 }
 
