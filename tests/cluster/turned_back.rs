@@ -8,7 +8,7 @@ use crate::moving::{are_where_they_belong, change_that, ended, fill, is_known, j
 use crate::process::{Cluster, Setup};
 
 const KEYS: usize = 1_000;
-const SLOW: &str = "[transfer]\nbytes_per_s_max = 4096\npage_bytes_max = 1024\n";
+const SLOW: &str = "[transfer]\nbytes_per_s_max = 131072\npage_bytes_max = 1024\n";
 const NEW: u32 = 4;
 const FURTHER: u32 = 5;
 

@@ -101,7 +101,7 @@ impl RaftLogStorage<Types> for LogStore {
         remove.map_err(on(ErrorSubject::Logs, ErrorVerb::Delete))
     }
 
-    /// Up to an [incoming](super::incoming) snapshot nothing is removed yet.
+    /// Up to an incoming snapshot nothing is removed yet.
     async fn purge(&mut self, to: LogId<RaftId>) -> Outcome<()> {
         let purge = || {
             let stored = self.file.get(SNAPSHOT_META)?.and_then(|meta| meta.last_log_id);
