@@ -25,6 +25,7 @@ use crate::coordination::nookeeper::Nookeeper;
 use crate::coordination::registry::{self, Joiner, Verdict, View};
 use crate::coordination::status::SharedStatus;
 use crate::coordination::{Membership, SharedSession};
+use crate::core::ring::Ring;
 
 /// Between two attempts to tell operators of a copy.
 const TELL_AGAIN: Duration = Duration::from_secs(1);
@@ -61,7 +62,13 @@ impl Belonging {
         let config = &citizen.config;
         let (lease, session) = (Lease::none(), citizen.session.clone());
         let (publish, first) = oneshot::channel();
-        let ring_manager = env.start(0, move |_| RingManager::new(publish));
+        let (store, observing) = (reception.me().start.store, env.clone());
+        let tell = move |ring: &Ring| {
+            if let Some(observer) = observing.observer() {
+                observer.published(store, ring);
+            }
+        };
+        let ring_manager = env.start(0, move |_| RingManager::new(publish, tell));
         let last_known = Arc::new(RingAtHome { home, thread: citizen.thread.clone() });
         if let Some(known) = last_known.load() {
             log::info!("the last known ring, epoch {}, is good enough to begin with", known.epoch);
@@ -69,7 +76,7 @@ impl Belonging {
         }
         let nookeeper = reception.nookeeper.get().cloned();
         let (end, ended) = watch::channel(None);
-        let driver = Driver::start(reception.me().start.store, session.clone(), env.clone());
+        let driver = Driver::start(store, session.clone(), env.clone());
         let (tell_presence, presence) = watch::channel(None);
         let listener = Neighbours {
             reception: reception.clone(),

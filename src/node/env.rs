@@ -16,6 +16,7 @@ use rand::{RngCore, SeedableRng, TryRngCore};
 use crate::coordination::clock;
 use crate::core::id::StoreId;
 use crate::core::key::Key;
+use crate::core::ring::Ring;
 use crate::core::version::{Dot, Object};
 
 /// Monotonic time: real, or virtual in a simulation.
@@ -61,6 +62,9 @@ pub trait Observer: Send + Sync {
     /// `store` relied on its lease: its replica replied as leased, or its coordinator answered a strict request with success.
     /// Nothing of that kind may happen after the coordination service has ended the session that the lease is of.
     fn strict_counted(&self, _store: StoreId) {}
+
+    /// The node of `store` works by this ring from now on. Within one start of it epochs rise.
+    fn published(&self, _store: StoreId, _ring: &Ring) {}
 }
 
 /// For which purpose a random stream is drawn: a draw for one does not shift the others.

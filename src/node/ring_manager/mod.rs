@@ -21,7 +21,7 @@ use super::replica::messages::Settle;
 use super::view::{RingView, SharedRing};
 use crate::coordination::Membership;
 use crate::core::id::Epoch;
-use crate::core::ring::RingError;
+use crate::core::ring::{Ring, RingError};
 
 /// A membership to make a ring of. When the answer comes, everybody who looks sees that ring, or one of the same epoch.
 #[derive(Message)]
@@ -97,12 +97,14 @@ enum Published {
 pub struct RingManager {
     published: Published,
     followers: Vec<Follower>,
+    /// Told of each ring, before anybody can go by it.
+    tell: Box<dyn Fn(&Ring)>,
 }
 
 impl RingManager {
-    /// Tells `first` where rings are published, when there is one.
-    pub fn new(first: oneshot::Sender<SharedRing>) -> RingManager {
-        RingManager { published: Published::Not(Some(first)), followers: vec![] }
+    /// Tells `first` where rings are published, when there is one, and calls `tell` with each.
+    pub fn new(first: oneshot::Sender<SharedRing>, tell: impl Fn(&Ring) + 'static) -> RingManager {
+        RingManager { published: Published::Not(Some(first)), followers: vec![], tell: Box::new(tell) }
     }
 
     /// The ring of a membership, ready to be published.
@@ -112,7 +114,14 @@ impl RingManager {
 
     fn publish(&mut self, membership: Membership) -> Result<(), NotPublished> {
         let epoch = membership.epoch;
-        let make = || RingManager::view(membership).map_err(|error| NotPublished::Impossible { epoch, error });
+        let tell = &self.tell;
+        let make = || match RingManager::view(membership) {
+            Ok(view) => {
+                tell(&view.ring);
+                Ok(view)
+            }
+            Err(error) => Err(NotPublished::Impossible { epoch, error }),
+        };
         match &mut self.published {
             Published::Not(first) => {
                 let ring: SharedRing = Arc::new(ArcSwap::from_pointee(make()?));
@@ -210,7 +219,7 @@ mod tests {
     #[test]
     fn rings_never_go_back() {
         let (first, mut published) = oneshot::channel();
-        let mut manager = RingManager::new(first);
+        let mut manager = RingManager::new(first, |_| {});
         assert!(matches!(manager.publish(membership(0, 4, &[0])), Err(NotPublished::Impossible { .. })));
         assert_eq!(manager.publish(membership(0, 5, &[1, 1])), Ok(()));
         let ring = published.try_recv().unwrap();

@@ -110,7 +110,7 @@ impl Stage {
         let simulated = Simulated { seed: 1, skew_ms: 0, sync_us_max: Arc::new(AtomicU64::new(0)), observer };
         let env = Env::simulated(1, simulated);
         let (first, published) = oneshot::channel();
-        let ring_manager = env.start(0, move |_| RingManager::new(first));
+        let ring_manager = env.start(0, move |_| RingManager::new(first, |_| {}));
         ring_manager.do_send(NewMembership(membership));
         let ring = published.await.unwrap();
         let notes = Arc::new(Notes::default());
