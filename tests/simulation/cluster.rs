@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use kv::config::{Config, NodeEntry};
-use kv::coordination::registry::{STORES, StoreRecord};
+use kv::coordination::registry::{STORES, StoreRecord, StoreState};
 use kv::core::bucket::{Bucket, Conflict};
 use kv::core::id::{NodeId, StoreId};
 use rand::rngs::StdRng;
@@ -20,6 +20,8 @@ use crate::sessions::Sessions;
 pub const LWW: &str = "lww";
 
 const PORT: u16 = 8000;
+/// How long a node that has left the ring stays away.
+const AWAY: Duration = Duration::from_secs(1);
 /// Where a copy of a node is reached.
 pub const COPY: &str = "copy:8000";
 
@@ -27,13 +29,18 @@ pub const COPY: &str = "copy:8000";
 #[derive(Clone)]
 pub struct Shape {
     pub seed: u64,
+    /// Nodes that own something from the beginning.
     pub nodes: u32,
+    /// Nodes that own nothing then, with the highest numbers.
+    pub guests: u32,
     /// How far each node's clock is off, in milliseconds.
     pub skews_ms: Vec<i64>,
     /// How long a session lives without a sign of life, in milliseconds.
     pub session_ms: u64,
     /// How long a voter hears no leader before it stands for election, in milliseconds.
     pub election_ms: u64,
+    /// After how many milliseconds a node that is down is removed, if by itself.
+    pub auto_remove_ms: Option<u64>,
 }
 
 impl Shape {
@@ -42,7 +49,11 @@ impl Shape {
         let mut config = Config::default();
         config.cluster.name = "simulation".into();
         config.cluster.partitions = 16;
-        config.cluster.nodes = (1..=self.nodes).map(|id| NodeEntry::new(NodeId(id), format!("n{id}:{PORT}"))).collect();
+        let entry = |id: u32| {
+            let owner = NodeEntry::new(NodeId(id), format!("n{id}:{PORT}"));
+            if id > self.nodes { NodeEntry { weight: 0, ..owner } } else { owner }
+        };
+        config.cluster.nodes = (1..=self.nodes + self.guests).map(entry).collect();
         let lww = Bucket { conflict: Conflict::Lww, ..Bucket::default() };
         config.cluster.buckets.insert(LWW.into(), lww);
         // Quick, so that sessions end and leaders are elected within the time that a run has.
@@ -52,11 +63,13 @@ impl Shape {
         coordination.election_timeout_ms = self.election_ms;
         coordination.session_timeout_ms = self.session_ms;
         coordination.snapshot_every = 100;
+        coordination.auto_remove_after_ms = self.auto_remove_ms;
         config.node.id = NodeId(id);
         config.node.listen = format!("0.0.0.0:{PORT}");
         config.node.advertise = format!("n{id}:{PORT}");
         config.node.timing.request_timeout_ms = 2000;
         config.node.timing.handoff_interval_ms = 500;
+        config.node.transfer.sweep_interval_ms = 2000;
         config
     }
 }
@@ -65,6 +78,10 @@ impl Shape {
 pub struct SimNode {
     pub machine: Arc<Machine>,
     pub running: bool,
+    /// Whether it stays down whatever ends.
+    pub is_dead: bool,
+    /// When it is started again: it has left the ring, and ended by itself.
+    returns: Option<Duration>,
     /// What its drive held once, and which store that was.
     copy: Option<(StoreId, Copy)>,
 }
@@ -87,8 +104,9 @@ impl SimCluster {
             let (seed, skew_ms) = (shape.seed ^ (u64::from(id) << 48), shape.skews_ms[id as usize - 1]);
             Machine::start(sim, shape.config(id), Drive::new(), seed, skew_ms, recorder.clone())
         };
-        let machines: Vec<_> = (1..=shape.nodes).map(machine).collect();
-        let nodes = machines.into_iter().map(|machine| SimNode { machine, running: true, copy: None });
+        let machines: Vec<_> = (1..=shape.nodes + shape.guests).map(machine).collect();
+        let node = |machine| SimNode { machine, running: true, is_dead: false, returns: None, copy: None };
+        let nodes = machines.into_iter().map(node);
         SimCluster {
             nodes: nodes.collect(),
             sessions: Sessions::new(recorder.clone()),
@@ -110,14 +128,27 @@ impl SimCluster {
     }
 
     /// Does what is due after each step: a node that learnt that it cannot go on as it is begins again, as the program does, and
-    /// sessions are watched.
+    /// sessions are watched. One that has left the ring is started again some time later, as an operator may.
     pub fn tend(&mut self, sim: &mut turmoil::Sim) {
         for machine in self.nodes.iter().map(|node| &node.machine).chain(&self.copy) {
             let Some((ending, home)) = machine.take_ending() else { continue };
             // With the host all its tasks are gone, and with them all handles on the home but this one.
             sim.crash(machine.name.as_str());
-            if machine.make_ready(ending, home) {
+            let record = machine.store().and_then(|store| self.record_of(store));
+            if record.is_some_and(|record| record.state == StoreState::Left) {
+                machine.put_away(home);
+            } else if machine.make_ready(ending, home) {
                 sim.bounce(machine.name.as_str());
+            }
+        }
+        for node in 0..self.nodes.len() {
+            let SimNode { machine, running, returns, .. } = &mut self.nodes[node];
+            if machine.take_away() {
+                (*running, *returns) = (false, Some(sim.elapsed() + AWAY));
+                self.sessions.stopped(&machine.name);
+            }
+            if returns.take_if(|returns| *returns <= sim.elapsed()).is_some() {
+                self.restart(sim, node);
             }
         }
         for node in &self.nodes {
@@ -142,14 +173,26 @@ impl SimCluster {
     /// Records what the coordination service says at the end of the stores that were rolled back.
     pub fn record_registry(&self) {
         for store in &self.rolled_back {
-            let path = format!("{STORES}/{store}").parse().expect("a path");
-            self.nodes[0].machine.with_nookeeper(|nookeeper| {
-                let content = nookeeper.with_state(|state| state.tree().get(&path));
-                let record = content.ok().and_then(|content| serde_json::from_slice::<StoreRecord>(&content.data).ok());
-                self.recorder
-                    .record(What::Replaced { store: *store, by: record.and_then(|record| record.replaced_by) });
+            let by = self.record_of(*store).and_then(|record| record.replaced_by);
+            self.recorder.record(What::Replaced { store: *store, by });
+        }
+    }
+
+    /// What the coordination service says of a store, by the replica that knows most.
+    fn record_of(&self, store: StoreId) -> Option<StoreRecord> {
+        let path = format!("{STORES}/{store}").parse().expect("a path");
+        let mut latest = None;
+        for node in &self.nodes {
+            node.machine.with_nookeeper(|nookeeper| {
+                nookeeper.with_state(|state| {
+                    let revision = state.tree().revision();
+                    if latest.as_ref().is_none_or(|(known, _)| *known < revision) {
+                        latest = Some((revision, state.tree().get(&path).ok()));
+                    }
+                });
             });
         }
+        serde_json::from_slice(&latest?.1?.data).ok()
     }
 
     /// The node whose replica leads the coordination service, as the most recent leader believes.
@@ -173,6 +216,9 @@ impl SimCluster {
     /// Kills a node's process; with its power, unsynced bytes go too.
     pub fn stop(&mut self, sim: &mut turmoil::Sim, node: usize, fault: Fault, rng: &mut StdRng) {
         let SimNode { machine, running, .. } = &mut self.nodes[node];
+        if !*running {
+            return;
+        }
         match fault {
             Fault::PowerLoss => machine.drive.power_loss(rng),
             _ => machine.drive.crash(),
@@ -211,9 +257,13 @@ impl SimCluster {
         node.copy = node.machine.store().map(|store| (store, node.machine.drive.copy()));
     }
 
-    /// Starts a node that is down.
+    /// Starts a node that is down, unless it is dead.
     pub fn restart(&mut self, sim: &mut turmoil::Sim, node: usize) {
         let node = &mut self.nodes[node];
+        if node.running || node.is_dead {
+            return;
+        }
+        node.returns = None;
         node.machine.drive.disk().heal();
         sim.bounce(node.machine.name.as_str());
         node.running = true;

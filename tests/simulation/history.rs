@@ -11,10 +11,12 @@
 mod print;
 
 use std::collections::BTreeSet;
+use std::sync::Arc;
 
 use bytes::Bytes;
 use kv::core::id::StoreId;
 use kv::core::key::Key;
+use kv::core::ring::Ring;
 use xxhash_rust::xxh3::xxh3_64;
 
 /// Virtual microseconds since the simulation began.
@@ -132,12 +134,14 @@ pub enum Fault {
     Wipe,
     /// The disk is as it was some time ago.
     Rollback,
+    /// The machine is gone for good.
+    Gone,
 }
 
 impl Fault {
     /// Whether the store may have forgotten what it held durably.
     pub fn loses_durable(self) -> bool {
-        matches!(self, Fault::Wipe | Fault::Rollback)
+        matches!(self, Fault::Wipe | Fault::Rollback | Fault::Gone)
     }
 }
 
@@ -167,8 +171,18 @@ pub enum What {
         store: StoreId,
         key: Key,
         dot: String,
-        owner: bool,
     },
+    /// A process begins with this store.
+    Started {
+        store: StoreId,
+    },
+    /// A store's node works by this ring from now on.
+    Published {
+        store: StoreId,
+        ring: Arc<Ring>,
+    },
+    /// An operator did something to the ring, or tried to.
+    Operated(String),
     Faulted {
         store: StoreId,
         fault: Fault,

@@ -1,26 +1,31 @@
-//! The end of a simulation: the cluster is given time to heal, then everything is looked at.
+//! The end of a simulation: the cluster is given time to heal and to end what changes of the ring are under way, then everything is
+//! looked at.
 
 use std::sync::Arc;
 use std::time::Duration;
 
 use kv::client::{Client, ClientError};
-use kv::core::id::NodeId;
+use kv::core::id::{NodeId, Partition};
 use kv::core::key::Key;
-use kv::core::ring::Ring;
+use kv::core::ring::{Ring, Slice};
+use kv::wire::change::ChangeReport;
 use kv::wire::report::{Inspect, Inspection, LocateReport};
 use tokio::time::{Instant, sleep};
 
 use crate::history::{Call, ClientId, Outcome, Quorums, What, WriteId};
+use crate::operator::progress;
 use crate::recorder::Recorder;
 
 /// How long healing may take.
-const PATIENCE: Duration = Duration::from_secs(60);
-
-/// The node of a store that nobody has any more.
-const NOBODY: NodeId = NodeId(0);
+const PATIENCE: Duration = Duration::from_secs(90);
 
 /// Waits until the cluster is whole, then records what every client would read and what every store holds.
-pub async fn judge(client: Client, nodes: u32, recorder: Arc<Recorder>, id: ClientId) -> Result<(), String> {
+pub async fn judge(
+    client: Client,
+    nodes: impl Fn() -> Vec<NodeId>,
+    recorder: Arc<Recorder>,
+    id: ClientId,
+) -> Result<(), String> {
     let ring = wait_until_whole(&client, nodes).await?;
     let keys = recorder.written_keys();
     // There is no anti-entropy yet: reads of all owners are what repairs.
@@ -30,7 +35,7 @@ pub async fn judge(client: Client, nodes: u32, recorder: Arc<Recorder>, id: Clie
     }
     recorder.record(What::Settled);
     for key in &keys {
-        let everybody = everybody(&ring, key);
+        let everybody = everybody(&ring);
         let operation = recorder.invoke(id, key, everybody, Call::Get);
         let read = read(&client, key, everybody).await.map_err(|error| format!("final read of {key}: {error}"))?;
         recorder.answer(operation, Outcome::Read(read));
@@ -39,17 +44,17 @@ pub async fn judge(client: Client, nodes: u32, recorder: Arc<Recorder>, id: Clie
     Ok(())
 }
 
-/// Quorums of all owners of a key that are left. A store that was wiped or set aside keeps its places, but nobody has it.
-fn everybody(ring: &Ring, key: &Key) -> Quorums {
-    let left = ring.owners(ring.partition_of(key)).filter(|owner| owner.node != NOBODY).count() as u8;
-    Quorums { n: 3, r: left, w: left, pr: left, pw: left, sloppy: false }
+/// Quorums of all owners.
+fn everybody(ring: &Ring) -> Quorums {
+    let all = ring.replication;
+    Quorums { n: all, r: all, w: all, pr: all, pw: all, sloppy: false }
 }
 
-/// Waits until every node serves, reaches all others, and holds a lease by the same ring; answers that ring.
-pub async fn wait_until_whole(client: &Client, nodes: u32) -> Result<Ring, String> {
+/// Waits until every node serves, reaches all others, and holds a lease by the same ring, which is at rest; answers that ring.
+pub async fn wait_until_whole(client: &Client, nodes: impl Fn() -> Vec<NodeId>) -> Result<Ring, String> {
     let until = Instant::now() + PATIENCE;
     loop {
-        match whole(client, nodes).await {
+        match whole(client, &nodes()).await {
             Ok(ring) => return Ok(ring),
             Err(trouble) if Instant::now() > until => return Err(format!("not whole after {PATIENCE:?}: {trouble}")),
             Err(_) => sleep(Duration::from_millis(200)).await,
@@ -57,19 +62,24 @@ pub async fn wait_until_whole(client: &Client, nodes: u32) -> Result<Ring, Strin
     }
 }
 
-/// The ring that all nodes work with, or why the cluster is not whole. Hints for a store that nobody has remain.
-async fn whole(client: &Client, nodes: u32) -> Result<Ring, String> {
+/// The ring that all nodes work with, or why the cluster is not whole.
+async fn whole(client: &Client, nodes: &[NodeId]) -> Result<Ring, String> {
+    let change = progress(client).await.map_err(|error| format!("how far changes are: {error}"))?;
+    if let Some(running) = change.filter(|change| change.ended_ms.is_none()) {
+        let ChangeReport { number, phases, waiting, .. } = *running;
+        return Err(format!("change {number} waits: {phases:?} {waiting:?}"));
+    }
     let mut rings = vec![];
-    for node in (1..=nodes).map(NodeId) {
+    for &node in nodes {
         let failed = |error| format!("node {node}: {error}");
         let status = match client.inspect(node, Inspect::Status).await.map_err(failed)? {
             Inspection::Status(status) => status,
             other => return Err(format!("{other:?}")),
         };
-        if let Some(peer) = status.peers.iter().find(|peer| !peer.up && peer.node != NOBODY) {
+        if let Some(peer) = status.peers.iter().find(|peer| !peer.up) {
             return Err(format!("node {node} does not reach node {}: {:?}", peer.node, peer.trouble));
         }
-        if status.hints.iter().any(|(target, _)| *target != NOBODY) {
+        if !status.hints.is_empty() {
             return Err(format!("node {node} holds hints: {:?}", status.hints));
         }
         if !status.leased {
@@ -84,17 +94,25 @@ async fn whole(client: &Client, nodes: u32) -> Result<Ring, String> {
     if rings.iter().any(|other| other.epoch != ring.epoch) {
         return Err("the nodes work with different rings".into());
     }
+    let partitions = (0..ring.partitions()).map(|p| Partition(p as u16));
+    let is_at_rest = |slice: &Slice| slice.motion.is_none() && slice.draining.is_empty();
+    if let Some(partition) = partitions.into_iter().find(|partition| !is_at_rest(&ring.slice(*partition))) {
+        return Err(format!("partition {partition} is not at rest: {:?}", ring.slice(partition)));
+    }
+    if let Some(gone) = ring.members().iter().find(|member| !nodes.contains(&member.node)) {
+        return Err(format!("the ring has store {}, which is gone", gone.store));
+    }
     Ok(ring)
 }
 
 async fn heal(client: &Client, ring: &Ring, key: &Key, until: Instant) -> Result<(), String> {
     loop {
-        let _ = read(client, key, everybody(ring, key)).await;
+        let _ = read(client, key, everybody(ring)).await;
         sleep(Duration::from_millis(50)).await;
         let located = locate(client, key).await?;
-        let owners: Vec<_> =
-            located.replicas.iter().filter(|replica| replica.owner && replica.node != NOBODY).collect();
-        if owners.windows(2).all(|pair| pair[0].holds == pair[1].holds) {
+        let (owners, others): (Vec<_>, Vec<_>) = located.replicas.iter().partition(|replica| replica.owner);
+        let agree = owners.windows(2).all(|pair| pair[0].holds == pair[1].holds);
+        if agree && others.iter().all(|replica| replica.holds == Ok(None)) {
             return Ok(());
         }
         if Instant::now() > until {
@@ -117,11 +135,6 @@ async fn locate(client: &Client, key: &Key) -> Result<LocateReport, String> {
 
 async fn look(client: &Client, ring: &Ring, recorder: &Recorder, key: &Key) -> Result<(), String> {
     for replica in locate(client, key).await?.replicas {
-        // What is kept for a store that nobody has waits for an operator.
-        let waits = !replica.hints.is_empty() && replica.hints.iter().all(|target| *target == NOBODY);
-        if replica.node == NOBODY {
-            continue;
-        }
         let store = ring.node(replica.node).ok_or("a stranger")?.store;
         let held = replica.holds.map_err(|error| format!("{key} at node {}: {error}", replica.node))?;
         if waits && !replica.owner {

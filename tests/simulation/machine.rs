@@ -42,6 +42,8 @@ struct Life {
     nookeeper: Option<Nookeeper>,
     /// It has stopped because it cannot go on as it is.
     ending: Option<(Ending, SharedHome)>,
+    /// It has left the ring.
+    is_away: bool,
     /// It should not have ended.
     trouble: Option<String>,
 }
@@ -128,6 +130,20 @@ impl Machine {
         }
     }
 
+    /// It has left the ring and has ended as it should: its home stays as it is.
+    pub fn put_away(&self, home: SharedHome) {
+        match Arc::into_inner(home).and_then(|home| home.into_inner().ok()).map(|home| home.close()) {
+            Some(Ok(())) => lock(&self.life).is_away = true,
+            Some(Err(error)) => self.complain(format!("its home cannot be closed: {error}")),
+            None => self.complain("its home is still in use after its end".into()),
+        }
+    }
+
+    /// Whether it has left since this was last asked.
+    pub fn take_away(&self) -> bool {
+        std::mem::take(&mut lock(&self.life).is_away)
+    }
+
     /// Shows the coordination service's replica, if there is one.
     pub fn with_nookeeper(&self, look: impl FnOnce(&Nookeeper)) {
         lock(&self.life).nookeeper.as_ref().map(look).unwrap_or_default();
@@ -141,6 +157,7 @@ impl Machine {
     async fn run(self: Arc<Self>) -> turmoil::Result {
         let seed = lock(&self.rng).random();
         let home: Box<dyn Home> = Box::new(self.drive.open(self.draw(), self.recorder.clone()));
+        self.recorder.record(What::Started { store: home.identity().store });
         let home: SharedHome = Arc::new(Mutex::new(home));
         let (skew_ms, sync_us_max, observer) = (self.skew_ms, self.sync_us_max.clone(), self.recorder.clone());
         let env = Env::simulated(1, Simulated { seed, skew_ms, sync_us_max, observer });

@@ -21,6 +21,7 @@ mod mutants;
 mod nemesis;
 #[path = "../support/numbers.rs"]
 mod numbers;
+mod operator;
 mod recorder;
 mod run;
 mod seeds;

@@ -9,6 +9,7 @@ use rand::{Rng, SeedableRng};
 
 use crate::cluster::SimCluster;
 use crate::history::{Fault, What};
+use crate::operator::Desk;
 
 /// The shortest pause between two faults.
 const PAUSE_MIN: Duration = Duration::from_millis(50);
@@ -134,6 +135,24 @@ impl Nemesis {
         let Some(&kind) = self.temper.faults.choose(&mut self.rng) else { return };
         if let Some(ending) = self.strike(sim, cluster, kind) {
             self.endings.push((ends, ending));
+        }
+    }
+
+    /// Does what the operator wishes: kills a node that stays dead, or starts one that was.
+    pub fn obey(&mut self, sim: &mut turmoil::Sim, cluster: &mut SimCluster, desk: &Desk, fault: Fault) {
+        for id in desk.doomed.take() {
+            let node = id.0 as usize - 1;
+            // Already down it must be told as well.
+            cluster.restart(sim, node);
+            cluster.stop(sim, node, fault, &mut self.rng);
+            cluster.nodes[node].is_dead = true;
+            desk.dead.borrow_mut().insert(id);
+        }
+        for id in desk.revived.take() {
+            let node = id.0 as usize - 1;
+            cluster.nodes[node].is_dead = false;
+            cluster.restart(sim, node);
+            desk.dead.borrow_mut().remove(&id);
         }
     }
 

@@ -1,7 +1,7 @@
 //! Writes the history down, for clients, stores and nemesis alike.
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::sync::{Arc, Mutex, MutexGuard, OnceLock};
+use std::sync::{Arc, Mutex, MutexGuard};
 
 use kv::core::id::StoreId;
 use kv::core::key::Key;
@@ -12,9 +12,9 @@ use kv::node::env::Observer;
 use crate::history::{Call, ClientId, Fault, History, Micros, OperationId, Outcome, Quorums, What, WriteId};
 
 impl State {
-    fn tell(&mut self, store: StoreId, key: &Key, dot: Dot, owner: bool) {
+    fn tell(&mut self, store: StoreId, key: &Key, dot: Dot) {
         if self.told.insert((store, key.clone(), dot)) {
-            let what = What::Durable { store, key: key.clone(), dot: dot.to_string(), owner };
+            let what = What::Durable { store, key: key.clone(), dot: dot.to_string() };
             let at = now(&self.history);
             self.history.record(at, what);
         }
@@ -23,14 +23,14 @@ impl State {
 
 /// The history in the making.
 pub struct Recorder {
-    /// Once the cluster has formed.
-    ring: OnceLock<Ring>,
     state: Mutex<State>,
 }
 
 #[derive(Default)]
 struct State {
     history: History,
+    /// The newest that any node has worked by.
+    ring: Option<Arc<Ring>>,
     writes: u64,
     /// What each store has told to be durable.
     told: BTreeSet<(StoreId, Key, Dot)>,
@@ -44,17 +44,12 @@ impl Recorder {
         let mut history = History::default();
         history.clock_skew_max = clock_skew_max;
         history.declare_lww(lww_bucket);
-        Arc::new(Recorder { ring: OnceLock::new(), state: Mutex::new(State { history, ..State::default() }) })
+        Arc::new(Recorder { state: Mutex::new(State { history, ..State::default() }) })
     }
 
-    /// The cluster has formed, with this ring. Who owns what never changes from now on: whoever loses its store keeps its places.
-    pub fn formed(&self, ring: Ring) {
-        assert!(self.ring.set(ring).is_ok(), "a cluster forms once");
-    }
-
-    /// The ring with which the cluster has formed. There is one as soon as there are clients.
-    pub fn ring(&self) -> &Ring {
-        self.ring.get().expect("the cluster has formed")
+    /// The newest ring that any node has worked by. There is one as soon as there are clients.
+    pub fn ring(&self) -> Arc<Ring> {
+        self.state().ring.clone().expect("the cluster has formed")
     }
 
     /// A number for a write.
@@ -112,22 +107,15 @@ impl Recorder {
 
     /// A store has this object on its disk for good.
     pub fn durable(&self, store: StoreId, key: &Key, object: &Object) {
-        let owner = self.owns(store, key);
         let mut state = self.state();
         for (actor, counter) in object.context.vector.iter() {
             for counter in 1..=counter {
-                state.tell(store, key, Dot { actor, counter }, owner);
+                state.tell(store, key, Dot { actor, counter });
             }
         }
         for dot in &object.context.dots {
-            state.tell(store, key, *dot, owner);
+            state.tell(store, key, *dot);
         }
-    }
-
-    /// Whether the store is one of the key's owners.
-    pub fn owns(&self, store: StoreId, key: &Key) -> bool {
-        let ring = self.ring();
-        ring.owns(store, ring.partition_of(key), ring.replication)
     }
 
     /// All keys that anybody wrote.
@@ -165,6 +153,19 @@ impl Observer for Recorder {
 
     fn strict_counted(&self, store: StoreId) {
         self.record(What::StrictCounted { store });
+    }
+
+    fn published(&self, store: StoreId, ring: &Ring) {
+        let mut state = self.state();
+        let is_newer = state.ring.as_ref().is_none_or(|newest| newest.epoch < ring.epoch);
+        // Many nodes work by one ring, which is kept once; one that differs from it is evidence.
+        let same = state.ring.as_ref().filter(|newest| ***newest == *ring);
+        let ring = same.cloned().unwrap_or_else(|| Arc::new(ring.clone()));
+        if is_newer {
+            state.ring = Some(ring.clone());
+        }
+        let at = now(&state.history);
+        state.history.record(at, What::Published { store, ring });
     }
 }
 

@@ -1,15 +1,18 @@
 //! One simulation, from one seed.
 
 use std::cell::RefCell;
+use std::collections::BTreeSet;
 use std::rc::Rc;
 use std::sync::Arc;
 use std::time::{Duration, UNIX_EPOCH};
 
 use kv::client::Client;
+use kv::core::id::NodeId;
 use kv::core::ring::Ring;
 use rand::rngs::StdRng;
 use rand::{Rng, SeedableRng};
 use tokio::sync::watch;
+use tokio::time::{Instant, sleep};
 
 use crate::alone::alone;
 use crate::cluster::{COPY, LWW, Shape, SimCluster};
@@ -18,17 +21,23 @@ use crate::invariants::{self, Violation};
 use crate::judge::{judge, wait_until_whole};
 use crate::machine::Machine;
 use crate::nemesis::{Kind, LATENCY_MAX, LATENCY_MIN, Nemesis, Temper};
+use crate::operator::{Deed, Desk, Operator, OperatorHabits};
 use crate::recorder::Recorder;
 use crate::workload::{Character, Habits, Worker};
 
 /// Wall time of the first event: 2026, so that clocks may be wrong in both directions.
 const EPOCH: Duration = Duration::from_secs(1_767_225_600);
 const CLIENTS: u32 = 4;
+/// How long the operator may take to end what he has begun, in peace.
+const OPERATOR_PATIENCE: Duration = Duration::from_secs(120);
 
 /// What a seed stands for.
 pub struct Plan {
     pub seed: u64,
+    /// Nodes that own something from the beginning.
     pub nodes: u32,
+    /// Nodes that own nothing then.
+    pub guests: u32,
     pub temper: Temper,
     pub habits: Habits,
     pub skew_max_ms: i64,
@@ -39,6 +48,11 @@ pub struct Plan {
     pub election_ms: u64,
     /// Whether a further machine starts on a copy of the first node's drive while that runs.
     pub copy: bool,
+    /// What an operator does to the ring.
+    pub deeds: Vec<Deed>,
+    pub operator: OperatorHabits,
+    /// After how many milliseconds a node that is down is removed, if by itself.
+    pub auto_remove_ms: Option<u64>,
 }
 
 impl Plan {
@@ -75,7 +89,42 @@ impl Plan {
             forgetful: forget.is_some(),
         };
         let skew_max_ms = if rng.random_bool(0.5) { 0 } else { 500 };
-        Plan { seed, nodes, temper, habits, skew_max_ms, session_ms: 2000, election_ms: 600, copy: false }
+        let operator = OperatorHabits { pause_max: Duration::from_secs(3), returns: true, is_automatic: false };
+        Plan {
+            seed,
+            nodes,
+            guests: 0,
+            temper,
+            habits,
+            skew_max_ms,
+            session_ms: 2000,
+            election_ms: 600,
+            copy: false,
+            deeds: vec![],
+            operator,
+            auto_remove_ms: None,
+        }
+    }
+
+    /// The same with a ring that changes: three or four owners and one or two guests.
+    pub fn moving(seed: u64) -> Plan {
+        let mut plan = Plan::of(seed);
+        let mut rng = StdRng::seed_from_u64(seed ^ 0x6d6f_7665);
+        plan.nodes = rng.random_range(3..=4);
+        plan.guests = rng.random_range(1..=5 - plan.nodes);
+        plan.deeds = (0..rng.random_range(2..=5)).map(|_| Deed::ALL[rng.random_range(0..Deed::ALL.len())]).collect();
+        plan.operator.pause_max = Duration::from_millis(rng.random_range(300..3000));
+        plan.auto_remove_ms = rng.random_bool(0.3).then(|| rng.random_range(1500..6000));
+        plan.operator.is_automatic = plan.auto_remove_ms.is_some();
+        plan.habits.duration = Duration::from_secs(30);
+        // One disk is lost in a run, not two.
+        if plan.temper.forget.is_none() && plan.deeds.contains(&Deed::Remove) && rng.random_bool(0.5) {
+            let mut lost = false;
+            plan.deeds.retain(|deed| *deed != Deed::Remove || !std::mem::replace(&mut lost, true));
+            plan.operator.returns = false;
+            plan.habits.forgetful = true;
+        }
+        plan
     }
 }
 
@@ -122,6 +171,8 @@ struct Stage {
     /// The ring of the cluster that has formed, or why none has.
     formed: RefCell<Option<Result<Ring, String>>>,
     verdict: RefCell<Option<Result<(), String>>>,
+    /// Where the operator leaves word.
+    desk: Rc<Desk>,
 }
 
 impl Stage {
@@ -135,13 +186,16 @@ impl Stage {
 pub fn run(plan: Plan) -> Report {
     let _alone = alone();
     let mut rng = StdRng::seed_from_u64(plan.seed);
-    let skews_ms = (0..plan.nodes).map(|_| rng.random_range(-plan.skew_max_ms..=plan.skew_max_ms)).collect();
+    let skews_ms =
+        (0..plan.nodes + plan.guests).map(|_| rng.random_range(-plan.skew_max_ms..=plan.skew_max_ms)).collect();
     let shape = Shape {
         seed: plan.seed,
         nodes: plan.nodes,
         skews_ms,
         session_ms: plan.session_ms,
         election_ms: plan.election_ms,
+        guests: plan.guests,
+        auto_remove_ms: plan.auto_remove_ms,
     };
     let recorder = Recorder::new(LWW, 2 * plan.skew_max_ms as u64 * 1000);
     let mut sim = turmoil::Builder::new()
@@ -160,6 +214,7 @@ pub fn run(plan: Plan) -> Report {
         done: RefCell::default(),
         formed: RefCell::default(),
         verdict: RefCell::default(),
+        desk: Rc::default(),
     });
     let mut clients = vec![];
     for id in 0..CLIENTS {
@@ -175,7 +230,8 @@ pub fn run(plan: Plan) -> Report {
             Ok(())
         });
     }
-    sim.client("judge", judging(servers, plan.seed, plan.nodes, recorder.clone(), stage.clone()));
+    sim.client("operator", operating(servers.clone(), &plan, recorder.clone(), stage.clone()));
+    sim.client("judge", judging(servers, plan.seed, plan.nodes + plan.guests, recorder.clone(), stage.clone()));
 
     let copied = plan.copy.then(|| Recorder::new(LWW, 0));
     let trouble = play(&mut sim, &mut cluster, &stage, plan, clients, copied.clone());
@@ -206,34 +262,55 @@ fn play(
             return Some(trouble);
         }
     }
-    match stage.formed.take()? {
-        Ok(ring) => cluster.recorder.formed(ring),
-        Err(trouble) => return Some(trouble),
+    if let Err(trouble) = stage.formed.take()? {
+        return Some(trouble);
     }
     stage.phase.send_replace(Phase::Working);
     if let Some(copied) = copied {
-        copied.formed(cluster.recorder.ring().clone());
         cluster.start_copy(sim, 0, copied.clone());
         sim.client("stray", stray(plan.seed, copied, plan.habits));
         // What it is told of the ring leads it nowhere else.
         cluster.nodes.iter().for_each(|node| sim.partition("stray", node.machine.name.as_str()));
     }
     let mut nemesis = Nemesis::new(plan.seed, plan.temper, clients, sim.elapsed());
+    let death = if plan.operator.returns { Fault::Crash } else { Fault::Gone };
     while *stage.done.borrow() < CLIENTS {
         nemesis.tick(sim, cluster);
+        nemesis.obey(sim, cluster, &stage.desk, death);
         if let Some(trouble) = step(sim, cluster) {
             return Some(trouble);
         }
     }
+    stage.desk.closing.set(true);
     nemesis.relent(sim, cluster);
     stage.phase.send_replace(Phase::Settling);
     while stage.verdict.borrow().is_none() {
+        nemesis.obey(sim, cluster, &stage.desk, death);
         if let Some(trouble) = step(sim, cluster) {
             return Some(trouble);
         }
     }
     cluster.record_registry();
     stage.verdict.take().and_then(Result::err)
+}
+
+/// Does what is planned.
+fn operating(
+    servers: Vec<String>,
+    plan: &Plan,
+    recorder: Arc<Recorder>,
+    stage: Rc<Stage>,
+) -> impl Future<Output = turmoil::Result> + use<> {
+    let (seed, deeds, habits) = (plan.seed, plan.deeds.clone(), plan.operator);
+    async move {
+        stage.reached(Phase::Working).await?;
+        if !deeds.is_empty() {
+            let client = connect(servers, seed.rotate_left(8)).await;
+            Operator::new(client, recorder, stage.desk.clone(), seed, habits).run(deeds).await;
+        }
+        stage.desk.closed.set(true);
+        Ok(())
+    }
 }
 
 async fn judging(
@@ -244,10 +321,15 @@ async fn judging(
     stage: Rc<Stage>,
 ) -> turmoil::Result {
     let client = connect(servers, seed).await;
-    let formed = wait_until_whole(&client, nodes).await;
+    let all = |dead: &BTreeSet<NodeId>| (1..=nodes).map(NodeId).filter(|node| !dead.contains(node)).collect::<Vec<_>>();
+    let formed = wait_until_whole(&client, || all(&BTreeSet::new())).await;
     *stage.formed.borrow_mut() = Some(formed);
     stage.reached(Phase::Settling).await?;
-    let verdict = judge(client, nodes, recorder, ClientId(CLIENTS)).await;
+    let until = Instant::now() + OPERATOR_PATIENCE;
+    while !stage.desk.closed.get() && Instant::now() < until {
+        sleep(Duration::from_millis(100)).await;
+    }
+    let verdict = judge(client, || all(&stage.desk.dead.borrow()), recorder, ClientId(CLIENTS)).await;
     *stage.verdict.borrow_mut() = Some(verdict);
     Ok(())
 }

@@ -8,14 +8,24 @@ use crate::run::{Plan, Report, run};
 /// Seeds in the short form.
 const FEW: u64 = 3;
 
-fn replay(seed: u64) -> String {
+fn replay(seed: u64, test: &str) -> String {
     format!(
-        "KV_SIM_SEED={seed} KV_SIM_TRACE=1 cargo test --release --features mutants --test simulation seeds_pass -- --nocapture"
+        "KV_SIM_SEED={seed} KV_SIM_TRACE=1 cargo test --release --features mutants --test simulation -- seeds::{test} --exact --nocapture"
     )
 }
 
 #[test]
 fn seeds_pass() {
+    pass(Plan::of, "seeds_pass");
+}
+
+/// Owners come and go while clients work and the nemesis strikes.
+#[test]
+fn seeds_pass_while_the_ring_changes() {
+    pass(Plan::moving, "seeds_pass_while_the_ring_changes");
+}
+
+fn pass(plan: fn(u64) -> Plan, test: &str) {
     // `RUST_LOG=kv=debug` shows the nodes' logs in the order of events.
     let _ =
         env_logger::builder().filter_level(log::LevelFilter::Off).parse_default_env().format_timestamp(None).try_init();
@@ -26,13 +36,13 @@ fn seeds_pass() {
     };
     let (mut failed, mut operations) = (vec![], 0);
     for seed in seeds.clone() {
-        let report = run(Plan::of(seed));
+        let report = run(plan(seed));
         operations += report.history.events().len();
         if std::env::var_os("KV_SIM_TRACE").is_some() {
             report.history.events().iter().for_each(|event| println!("{event}"));
         }
         if !report.passes() {
-            println!("seed {seed} FAILS\n{}\nagain: {}", report.failure(), replay(seed));
+            println!("seed {seed} FAILS\n{}\nagain: {}", report.failure(), replay(seed, test));
             failed.push(seed);
         }
     }

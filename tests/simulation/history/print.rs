@@ -2,6 +2,9 @@
 
 use std::fmt;
 
+use kv::core::id::Partition;
+use kv::core::ring::{Motion, Ring, Slice};
+
 use super::{Call, Covering, Event, History, OperationId, Outcome, Quorums, What, WriteId};
 
 /// The same seed must print the same history.
@@ -25,9 +28,13 @@ impl fmt::Display for What {
             }
             What::Answered { operation, outcome } => write!(f, "{operation} is answered: {outcome}"),
             What::Minted { store, key, dot, write } => write!(f, "{store:?} mints {dot} for {write} of {key}"),
-            What::Durable { store, key, dot, owner } => {
-                write!(f, "{store:?}, {}, durably covers {dot} of {key}", role(*owner))
+            What::Durable { store, key, dot } => write!(f, "{store:?} durably covers {dot} of {key}"),
+            What::Started { store } => write!(f, "{store:?} starts"),
+            What::Published { store, ring } => {
+                write!(f, "{store:?} works by ring {}", ring.epoch)?;
+                moved(ring).try_for_each(|slice| write!(f, "; {slice}"))
             }
+            What::Operated(what) => write!(f, "operator: {what}"),
             What::Faulted { store, fault } => write!(f, "{store:?}: {fault:?}"),
             What::SessionBegan { store, session } => write!(f, "{store:?} is alive in session {session}"),
             What::SessionEnded { store, session } => write!(f, "{store:?} has lost session {session}"),
@@ -44,6 +51,21 @@ impl fmt::Display for What {
             }
         }
     }
+}
+
+/// The partitions of which something is new in a ring, by their numbers, with the stores that have them.
+fn moved(ring: &Ring) -> impl Iterator<Item = String> {
+    let partitions = (0..ring.partitions()).map(|p| Partition(p as u16));
+    partitions.filter(|partition| ring.since(*partition) == ring.epoch).map(|partition| {
+        let Slice { owners, motion, draining, .. } = ring.slice(partition);
+        let motion = match motion {
+            None => String::new(),
+            Some(Motion::Pending(others)) => format!(" > {others:?}"),
+            Some(Motion::Switched(others)) => format!(" < {others:?}"),
+        };
+        let draining = if draining.is_empty() { String::new() } else { format!(" - {draining:?}") };
+        format!("{partition} {owners:?}{motion}{draining}")
+    })
 }
 
 fn role(owner: bool) -> &'static str {

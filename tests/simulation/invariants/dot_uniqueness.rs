@@ -53,8 +53,8 @@ mod tests {
     fn a_dot_for_each_write() {
         let mut sketch = Sketch::new();
         sketch.minted(1, "a:1", 1);
-        sketch.durable(1, "a:1", true);
-        sketch.durable(2, "a:1", true);
+        sketch.durable(1, "a:1");
+        sketch.durable(2, "a:1");
         sketch.minted(2, "b:1", 2);
         sketch.minted(1, "a:2", 3);
         sketch.key = Key::bare("other");
@@ -81,8 +81,8 @@ mod tests {
     #[test]
     fn a_dot_needs_a_mint() {
         let mut sketch = Sketch::new();
-        sketch.durable(2, "b:1", true);
-        sketch.durable(3, "b:1", true);
+        sketch.durable(2, "b:1");
+        sketch.durable(3, "b:1");
         assert_eq!(sketch.findings(NAME), ["b:1 is stored, but nobody minted it"]);
     }
 }

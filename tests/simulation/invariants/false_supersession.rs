@@ -49,7 +49,7 @@ mod tests {
         let mut sketch = Sketch::new();
         let put = sketch.begin_put(1, Nothing);
         sketch.minted(1, "a:1", 1);
-        sketch.durable(1, "a:1", true);
+        sketch.durable(1, "a:1");
         sketch.unknown(put);
         let seen = sketch.get(&[1]);
         sketch.put(2, if with_context { Answer(seen) } else { Nothing });

@@ -14,6 +14,7 @@
 //! | [`newest_survives`] | P1 | in a `lww` bucket one value is left, and no acknowledged write is surely newer | |
 //! | [`stale_leases`] | P6 | no store relies on its lease after the coordination service has ended its session | LeaseFromReply |
 //! | [`forgetful_stores`] | P1, P6 | a store that was rolled back is recognised, vouches for nothing, and is replaced | |
+//! | [`ring_shape`] | P4 | at every epoch each partition has distinct owners, enough of them, who keep their places; epochs rise; no step is left out | SurvivorsChangePlace |
 //!
 //! Two relations carry most of them ([`causality`]): what a context *surely* covered and what it *may* have covered. A
 //! check that accuses uses the one that can not be wrong: a value may be missing if anything may have covered it, and
@@ -39,6 +40,7 @@ mod newest_survives;
 mod phantoms;
 mod quorum_honesty;
 mod resurrection;
+mod ring_shape;
 #[cfg(test)]
 mod sketch;
 mod stale_leases;
@@ -53,7 +55,7 @@ use timeline::Timeline;
 type Check = fn(&Timeline) -> Vec<Finding>;
 
 /// Every invariant, by name.
-const INVARIANTS: [(&str, Check); 12] = [
+const INVARIANTS: [(&str, Check); 13] = [
     ("lost writes", lost_writes::check),
     ("false supersession", false_supersession::check),
     ("phantoms", phantoms::check),
@@ -66,6 +68,7 @@ const INVARIANTS: [(&str, Check); 12] = [
     ("newest survives", newest_survives::check),
     ("stale leases", stale_leases::check),
     ("forgetful stores", forgetful_stores::check),
+    ("ring shape", ring_shape::check),
 ];
 
 /// Checks every invariant; no violation is a pass.

@@ -168,7 +168,7 @@ impl Model {
         tombstone: bool,
         covered: &BTreeSet<u64>,
     ) -> usize {
-        self.sketch.minted(coordinator as u128, &format!("{actor}:{write}"), write);
+        self.sketch.minted(coordinator as u128 + 1, &format!("{actor}:{write}"), write);
         let mut object = self.replicas[coordinator].clone();
         object.live.retain(|live, _| !covered.contains(live));
         object.live.insert(write, tombstone);
@@ -187,7 +187,7 @@ impl Model {
         let news: Vec<u64> = object.seen.difference(&self.replicas[replica].seen).copied().collect();
         self.replicas[replica].merge(object, self.mutant);
         for write in news {
-            self.sketch.durable(replica as u128, &format!("a:{write}"), true);
+            self.sketch.durable(replica as u128 + 1, &format!("a:{write}"));
         }
     }
 
@@ -208,7 +208,7 @@ impl Model {
         }
         for replica in 0..3 {
             let object = format!("{:?}", self.replicas[replica]);
-            self.sketch.holds(replica as u128, true, Some(&object));
+            self.sketch.holds(replica as u128 + 1, true, Some(&object));
         }
     }
 }

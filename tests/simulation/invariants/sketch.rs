@@ -1,7 +1,11 @@
-//! Small histories made by hand: one key, time that steps by one microsecond, strict quorums unless told otherwise.
+//! Small histories made by hand: one key, owned by stores 1, 2 and 3 of nine, time that steps by one microsecond, strict quorums unless
+//! told otherwise.
 
-use kv::core::id::StoreId;
+use std::sync::Arc;
+
+use kv::core::id::{Epoch, NodeId, StoreId};
 use kv::core::key::Key;
+use kv::core::ring::{Member, Ring, Slice};
 
 use super::{INVARIANTS, timeline::Timeline};
 use crate::history::{Call, ClientId, Covering, Fault, History, Micros, OperationId, Outcome, Quorums, What, WriteId};
@@ -10,6 +14,25 @@ use crate::history::{Call, ClientId, Covering, Fault, History, Micros, Operation
 pub const STRICT: Quorums = Quorums { n: 3, r: 2, w: 2, pr: 2, pw: 2, sloppy: false };
 /// n=3 and majorities of anybody.
 pub const SLOPPY: Quorums = Quorums { pr: 0, pw: 0, sloppy: true, ..STRICT };
+
+/// A store by its number.
+pub fn store(number: u128) -> StoreId {
+    StoreId(number << 96)
+}
+
+/// A ring of one partition; its slice names stores by their numbers.
+pub fn ring(counter: u64, slice: Slice<u16>) -> Arc<Ring> {
+    let member = |number: u128| Member {
+        store: store(number),
+        node: NodeId(number as u32),
+        address: format!("n{number}:8000"),
+        zone: "default".into(),
+        weight: 100,
+    };
+    let epoch = Epoch { generation: 0, counter };
+    let members = (0..10).map(member).collect();
+    Arc::new(Ring::of(epoch, 3, members, &[slice]).expect("a ring"))
+}
 
 /// A history in the making.
 pub struct Sketch {
@@ -23,7 +46,15 @@ pub struct Sketch {
 
 impl Sketch {
     pub fn new() -> Sketch {
-        Sketch { history: History::default(), client: 1, key: Key::bare("k"), quorums: STRICT, now: 0 }
+        let key = Key::bare("k");
+        let mut sketch = Sketch { history: History::default(), client: 1, key, quorums: STRICT, now: 0 };
+        sketch.history.record(0, What::Published { store: store(1), ring: ring(0, Slice::at_rest(vec![1, 2, 3])) });
+        sketch
+    }
+
+    /// A store's node works by this ring from now on.
+    pub fn published(&mut self, of: u128, counter: u64, slice: Slice<u16>) {
+        self.record(What::Published { store: store(of), ring: ring(counter, slice) });
     }
 
     fn tick(&mut self) -> Micros {
@@ -97,9 +128,9 @@ impl Sketch {
         self.record(What::Minted { store, key, dot, write: WriteId(write) });
     }
 
-    pub fn durable(&mut self, store: u128, dot: &str, owner: bool) {
+    pub fn durable(&mut self, store: u128, dot: &str) {
         let (store, key, dot) = (StoreId(store << 96), self.key.clone(), dot.into());
-        self.record(What::Durable { store, key, dot, owner });
+        self.record(What::Durable { store, key, dot });
     }
 
     pub fn fault(&mut self, store: u128, fault: Fault) {

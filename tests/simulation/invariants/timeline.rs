@@ -2,8 +2,9 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use kv::core::id::StoreId;
+use kv::core::id::{Epoch, StoreId};
 use kv::core::key::Key;
+use kv::core::ring::Ring;
 
 use super::causality::Causality;
 use crate::history::{Call, ClientId, Event, Fault, History, OperationId, Outcome, Quorums, What, WriteId};
@@ -69,8 +70,6 @@ impl<'h> Operation<'h> {
 pub struct Trace {
     pub place: Place,
     pub store: StoreId,
-    /// Whether the store owned the key.
-    pub owner: bool,
 }
 
 /// A history, sorted.
@@ -83,6 +82,8 @@ pub struct Timeline<'h> {
     by_key: BTreeMap<&'h Key, Vec<OperationId>>,
     by_write: BTreeMap<WriteId, OperationId>,
     faults: Vec<(Place, StoreId, Fault)>,
+    /// The rings by which stores' nodes worked, from when on.
+    published: Vec<(Place, StoreId, &'h Ring)>,
     /// Where each write's dot became durable, first to last.
     durable: BTreeMap<WriteId, Vec<Trace>>,
     /// Stores that in the end keep a copy of a key for owners that nobody has.
@@ -101,6 +102,7 @@ impl<'h> Timeline<'h> {
             by_key: BTreeMap::new(),
             by_write: BTreeMap::new(),
             faults: Vec::new(),
+            published: Vec::new(),
             durable: BTreeMap::new(),
             waiting: BTreeSet::new(),
             settled: None,
@@ -126,9 +128,9 @@ impl<'h> Timeline<'h> {
                 What::Minted { key, dot, write, .. } => {
                     dots.insert((key, dot), *write);
                 }
-                What::Durable { store, key, dot, owner } => {
+                What::Durable { store, key, dot } => {
                     if let Some(write) = dots.get(&(key, dot.as_str())) {
-                        let trace = Trace { place, store: *store, owner: *owner };
+                        let trace = Trace { place, store: *store };
                         timeline.durable.entry(*write).or_default().push(trace);
                     }
                 }
@@ -137,7 +139,10 @@ impl<'h> Timeline<'h> {
                 What::Waits { store, key } => {
                     timeline.waiting.insert((*store, key));
                 }
-                What::Holds { .. }
+                What::Published { store, ring } => timeline.published.push((place, *store, ring)),
+                What::Started { .. }
+                | What::Operated(_)
+                | What::Holds { .. }
                 | What::SessionBegan { .. }
                 | What::SessionEnded { .. }
                 | What::StrictCounted { .. }
@@ -201,6 +206,17 @@ impl<'h> Timeline<'h> {
     /// for sure.
     pub fn waits(&self, store: StoreId, key: &Key) -> bool {
         self.waiting.contains(&(store, key))
+    }
+
+    /// The rings by which somebody worked at some time between two places: what was begun and ended there went by one of these.
+    pub fn rings(&self, from: Place, to: Place) -> Vec<&'h Ring> {
+        let began = self.published.partition_point(|(place, ..)| *place < from);
+        let (before, after) = self.published.split_at(began);
+        let at_first: BTreeMap<StoreId, &Ring> = before.iter().map(|(_, store, ring)| (*store, *ring)).collect();
+        let later = after.iter().take_while(|(place, ..)| *place < to).map(|(_, _, ring)| *ring);
+        let rings: BTreeMap<Epoch, &Ring> =
+            at_first.into_values().chain(later).map(|ring| (ring.epoch, ring)).collect();
+        rings.into_values().collect()
     }
 
     /// The faults after one place and before another.
