@@ -225,11 +225,6 @@ pub enum What {
         owner: bool,
         object: Option<String>,
     },
-    /// At the end, a store that does not own a key still holds a copy, for owners alone that nobody has any more.
-    Waits {
-        store: StoreId,
-        key: Key,
-    },
 }
 
 /// Something that happened, and when.

@@ -137,12 +137,6 @@ async fn look(client: &Client, ring: &Ring, recorder: &Recorder, key: &Key) -> R
     for replica in locate(client, key).await?.replicas {
         let store = ring.node(replica.node).ok_or("a stranger")?.store;
         let held = replica.holds.map_err(|error| format!("{key} at node {}: {error}", replica.node))?;
-        if waits && !replica.owner {
-            if held.is_some() {
-                recorder.record(What::Waits { store, key: key.clone() });
-            }
-            continue;
-        }
         // A record without an event is as good as none: what a mutant leaves in it must show by what it does.
         let object = held.filter(|held| !held.context.is_empty()).map(|held| format!("{held:?}"));
         if replica.owner || object.is_some() {

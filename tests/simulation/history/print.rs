@@ -45,7 +45,6 @@ impl fmt::Display for What {
             What::MajorityBack => f.write_str("the coordination service can have a majority again"),
             What::SetAside { store } => write!(f, "{store:?} is set aside"),
             What::Settled => f.write_str("settled"),
-            What::Waits { store, key } => write!(f, "{store:?} keeps {key} for an owner that nobody has"),
             What::Holds { store, key, owner, object } => {
                 write!(f, "{store:?}, {}, ends with {} of {key}", role(*owner), object.as_deref().unwrap_or("nothing"))
             }

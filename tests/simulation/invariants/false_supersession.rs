@@ -4,9 +4,6 @@
 //! durable on a store whose disk was neither wiped nor rolled back, only a write or delete that covered it can make it
 //! go. What such a loss mostly shows is a context that claims more than its writer knew: a dot minted twice, an actor
 //! continued by someone who has forgotten.
-//!
-//! What a fallback still holds for an owner whose disk was lost is not gone: it waits for the ring to change, and a read of the
-//! owners that are left need not see it.
 
 use super::Finding;
 use super::timeline::{Timeline, Trace};
@@ -19,13 +16,10 @@ pub fn check(timeline: &Timeline) -> Vec<Finding> {
         !timeline.faults(trace.place, end).any(|(store, fault)| store == trace.store && fault.loses_durable())
     };
     for key in timeline.sibling_keys() {
-        let waits = |trace: &Trace| !trace.owner && timeline.waits(trace.store, key);
         for (write, put) in
             timeline.writes(key).filter(|(_, o)| o.is_put() && o.possible() && o.acknowledged().is_none())
         {
-            let Some(durable) = timeline.durable(write).iter().filter(kept).find(|trace| !waits(trace)) else {
-                continue;
-            };
+            let Some(durable) = timeline.durable(write).iter().find(kept) else { continue };
             if let Some((read, _)) = timeline.final_reads(key).find(|(read, _)| !timeline.accounts_for(read, write)) {
                 let what = format!("{write} was durable on {:?}, but is gone and nothing covered it", durable.store);
                 let events = put.places().chain([durable.place]).chain(read.places()).collect();
@@ -78,25 +72,6 @@ mod tests {
     fn what_the_only_disk_lost_may_go() {
         assert!(replaced(false, Some((1, Fault::Wipe))).is_empty());
         assert!(replaced(false, Some((1, Fault::Rollback))).is_empty());
-    }
-
-    /// The copy is on a fallback, for an owner that was wiped.
-    #[test]
-    fn what_waits_for_a_lost_owner_is_not_gone() {
-        let found = |waits_at: Option<u128>| {
-            let mut sketch = Sketch::new();
-            let put = sketch.begin_put(1, Nothing);
-            sketch.minted(2, "a:1", 1);
-            sketch.durable(1, "a:1", false);
-            sketch.unknown(put);
-            sketch.fault(3, Fault::Wipe);
-            sketch.settle();
-            sketch.get(&[]);
-            waits_at.into_iter().for_each(|store| sketch.waits(store));
-            sketch.findings(NAME).len()
-        };
-        assert_eq!(found(Some(1)), 0);
-        assert_eq!([None, Some(2)].map(found), [1, 1], "a wipe elsewhere excuses nothing by itself");
     }
 
     #[test]

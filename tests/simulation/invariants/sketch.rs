@@ -142,10 +142,6 @@ impl Sketch {
         self.record(What::Holds { store, key, owner, object });
     }
 
-    pub fn waits(&mut self, store: u128) {
-        self.record(What::Waits { store: StoreId(store << 96), key: self.key.clone() });
-    }
-
     pub fn record(&mut self, what: What) {
         let now = self.tick();
         self.history.record(now, what);

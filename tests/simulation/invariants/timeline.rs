@@ -1,6 +1,6 @@
 //! A history, sorted for questions: invocations with their answers, by key.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 
 use kv::core::id::{Epoch, StoreId};
 use kv::core::key::Key;
@@ -86,8 +86,6 @@ pub struct Timeline<'h> {
     published: Vec<(Place, StoreId, &'h Ring)>,
     /// Where each write's dot became durable, first to last.
     durable: BTreeMap<WriteId, Vec<Trace>>,
-    /// Stores that in the end keep a copy of a key for owners that nobody has.
-    waiting: BTreeSet<(StoreId, &'h Key)>,
     settled: Option<Place>,
 }
 
@@ -104,7 +102,6 @@ impl<'h> Timeline<'h> {
             faults: Vec::new(),
             published: Vec::new(),
             durable: BTreeMap::new(),
-            waiting: BTreeSet::new(),
             settled: None,
         };
         let mut dots: BTreeMap<(&Key, &str), WriteId> = BTreeMap::new();
@@ -136,9 +133,6 @@ impl<'h> Timeline<'h> {
                 }
                 What::Settled => timeline.settled = Some(place),
                 What::Faulted { store, fault } => timeline.faults.push((place, *store, *fault)),
-                What::Waits { store, key } => {
-                    timeline.waiting.insert((*store, key));
-                }
                 What::Published { store, ring } => timeline.published.push((place, *store, ring)),
                 What::Started { .. }
                 | What::Operated(_)
@@ -200,12 +194,6 @@ impl<'h> Timeline<'h> {
     /// Where a write became durable, first to last.
     pub fn durable(&self, write: WriteId) -> &[Trace] {
         self.durable.get(&write).map_or(&[], Vec::as_slice)
-    }
-
-    /// Whether a store in the end keeps its copy of a key for owners that nobody has. The ring must change before it is read there
-    /// for sure.
-    pub fn waits(&self, store: StoreId, key: &Key) -> bool {
-        self.waiting.contains(&(store, key))
     }
 
     /// The rings by which somebody worked at some time between two places: what was begun and ended there went by one of these.
