@@ -197,6 +197,11 @@ impl StoreState {
         matches!(self, StoreState::Reserved | StoreState::Member)
     }
 
+    /// Whether what it held is gone for good, so that nobody waits for it.
+    pub fn is_lost(self) -> bool {
+        matches!(self, StoreState::Replaced | StoreState::Forgotten)
+    }
+
     /// Whether it went out of the ring and may come back.
     pub fn is_absent(self) -> bool {
         matches!(self, StoreState::Left | StoreState::Removed)

@@ -2,8 +2,8 @@
 //!
 //! Its place in a quorum could have acknowledged any write that its predecessor acknowledged. So it must come to hold what the
 //! predecessor holds; or, if that cannot be had, what all others hold together, because each write that the predecessor
-//! acknowledged was acknowledged by some of them as well, nobody knows which. An empty set of sources proves nothing and never
-//! completes a transfer.
+//! acknowledged was acknowledged by some of them as well, nobody knows which. Who is lost for good is not waited for: what it alone
+//! held is gone. An empty set of sources proves nothing and never completes a transfer.
 
 use std::collections::BTreeSet;
 
@@ -19,6 +19,8 @@ pub enum Condition {
     Down,
     /// It may have lost what it acknowledged, and has not yet compared itself with the other owners.
     NeedsSync,
+    /// What it held is gone for good: its node came with another store, or an operator declared it destroyed.
+    Lost,
 }
 
 /// From whom to copy.
@@ -47,7 +49,9 @@ pub fn sources(slice: &Slice, store: StoreId, place: usize, condition: impl Fn(S
     {
         return Sources::From(vec![predecessor]);
     }
-    let remaining = remaining(slice, store, predecessor);
+    let is_lost = |owner| condition(owner) == Condition::Lost;
+    let remaining = remaining(slice, store, predecessor, is_lost);
+    let predecessor = predecessor.filter(|&owner| !is_lost(owner));
     let unfit: Vec<_> = remaining.iter().map(|&owner| (owner, condition(owner))).collect();
     let unfit: Vec<_> = unfit.into_iter().filter(|(_, condition)| *condition != Condition::Good).collect();
     match (remaining.is_empty(), predecessor) {
@@ -62,13 +66,19 @@ pub fn sources(slice: &Slice, store: StoreId, place: usize, condition: impl Fn(S
     }
 }
 
-/// Whether a store that arrives at `place` holds everything, when its transfers from `done` are complete.
-pub fn has_arrived(slice: &Slice, store: StoreId, place: usize, done: &BTreeSet<StoreId>) -> bool {
+/// Whether a store that arrives at `place` holds everything that is not lost, when its transfers from `done` are complete.
+pub fn has_arrived(
+    slice: &Slice,
+    store: StoreId,
+    place: usize,
+    done: &BTreeSet<StoreId>,
+    is_lost: impl Fn(StoreId) -> bool,
+) -> bool {
     let predecessor = predecessor(slice, store, place);
     if predecessor.is_some_and(|owner| done.contains(&owner)) {
         return true;
     }
-    let remaining = remaining(slice, store, predecessor);
+    let remaining = remaining(slice, store, predecessor, is_lost);
     !remaining.is_empty() && remaining.iter().all(|owner| done.contains(owner))
 }
 
@@ -77,14 +87,19 @@ fn predecessor(slice: &Slice, store: StoreId, place: usize) -> Option<StoreId> {
     slice.owners.get(place).copied().filter(|&owner| owner != store)
 }
 
-fn remaining(slice: &Slice, store: StoreId, predecessor: Option<StoreId>) -> Vec<StoreId> {
+fn remaining(
+    slice: &Slice,
+    store: StoreId,
+    predecessor: Option<StoreId>,
+    is_lost: impl Fn(StoreId) -> bool,
+) -> Vec<StoreId> {
     let others = slice.owners.iter().copied();
-    others.filter(|&owner| owner != store && Some(owner) != predecessor).collect()
+    others.filter(|&owner| owner != store && Some(owner) != predecessor && !is_lost(owner)).collect()
 }
 
 #[cfg(test)]
 mod tests {
-    use super::Condition::{Down, Good, NeedsSync};
+    use super::Condition::{Down, Good, Lost, NeedsSync};
     use super::*;
 
     const NEW: StoreId = StoreId(9);
@@ -126,6 +141,15 @@ mod tests {
     }
 
     #[test]
+    fn who_is_lost_is_not_waited_for() {
+        let slice = pending(&[1, 2, 3], &[1, 9, 3]);
+        assert_eq!(from(&slice, &[(2, Lost), (3, Lost)]), Sources::From(stores(&[1])));
+        assert_eq!(from(&slice, &[(2, Down), (3, Lost)]), Sources::From(stores(&[1])));
+        let waiting = Sources::Waiting(vec![(StoreId(1), Down)]);
+        assert_eq!(from(&slice, &[(1, Down), (2, Lost), (3, Lost)]), waiting);
+    }
+
+    #[test]
     fn a_new_place_copies_from_everybody() {
         let slice = pending(&[1, 2], &[1, 2, 9]);
         assert_eq!(from(&slice, &[]), Sources::From(stores(&[1, 2])));
@@ -138,16 +162,21 @@ mod tests {
         assert_eq!(from(&alone, &[(1, Down)]), Sources::Waiting(vec![(StoreId(1), Down)]));
         let nothing = pending(&[], &[9]);
         assert_eq!(from(&nothing, &[]), Sources::Nobody);
+        assert_eq!(from(&alone, &[(1, Lost)]), Sources::Nobody);
+        assert_eq!(from(&pending(&[1, 2], &[9, 2]), &[(1, Lost), (2, Lost)]), Sources::Nobody);
         for slice in [alone, nothing] {
-            assert!(!has_arrived(&slice, NEW, 0, &BTreeSet::new()));
+            assert!(!has_arrived(&slice, NEW, 0, &BTreeSet::new(), |_| false));
+            assert!(!has_arrived(&slice, NEW, 0, &BTreeSet::new(), |_| true));
         }
     }
 
     #[test]
     fn it_has_arrived_with_its_predecessor_or_with_all_others() {
         let slice = pending(&[1, 2, 3], &[1, 9, 3]);
-        let arrived = |done: &[u128]| has_arrived(&slice, NEW, 1, &stores(done).into_iter().collect());
-        assert_eq!([arrived(&[]), arrived(&[1]), arrived(&[3])], [false; 3]);
-        assert_eq!([arrived(&[2]), arrived(&[1, 3])], [true; 2]);
+        let arrived = |done: &[u128], lost: &[u128]| {
+            has_arrived(&slice, NEW, 1, &stores(done).into_iter().collect(), |store| lost.contains(&store.0))
+        };
+        assert_eq!([arrived(&[], &[]), arrived(&[1], &[]), arrived(&[3], &[2])], [false; 3]);
+        assert_eq!([arrived(&[2], &[]), arrived(&[1, 3], &[2]), arrived(&[1], &[2, 3])], [true; 3]);
     }
 }

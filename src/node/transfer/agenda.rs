@@ -96,11 +96,15 @@ impl Agenda {
 }
 
 impl Known<'_> {
+    fn is_lost(&self, store: StoreId) -> bool {
+        self.presence.is_some_and(|presence| presence.is_lost(store))
+    }
+
     fn state(&self, ring: &Ring, aged: Aged, slice: &Slice, place: usize) -> ArrivalState {
         let (partition, since) = aged;
         let none = BTreeSet::new();
         let done = self.done.get(&aged).unwrap_or(&none);
-        if has_arrived(slice, self.own, place, done) {
+        if has_arrived(slice, self.own, place, done, |store| self.is_lost(store)) {
             return ArrivalState::Complete;
         }
         let Some(presence) = self.presence else {
@@ -121,7 +125,7 @@ impl Known<'_> {
             Sources::Waiting(unfit) => {
                 let unfit = unfit.into_iter().map(|(store, condition)| match condition {
                     Condition::NeedsSync => format!("{} needs to be synced with the others", node(store)),
-                    Condition::Good | Condition::Down => format!("{} is down", node(store)),
+                    Condition::Good | Condition::Down | Condition::Lost => format!("{} is down", node(store)),
                 });
                 ArrivalState::Waits(unfit.collect::<Vec<_>>().join(", "))
             }
@@ -195,6 +199,14 @@ mod tests {
         let two_down = presence(&[(0, 5), (4, 5)]);
         let reason = ArrivalState::Waits("node 1 is down, node 2 is down".into());
         assert_eq!(*state(&agenda(Some(&two_down), &[], false, &[])), reason);
+    }
+
+    #[test]
+    fn it_waits_for_nobody_who_is_lost() {
+        let one_left = presence(&[(0, 5), (4, 5)]).without([StoreId(1), StoreId(2)]);
+        let id = TransferId { partition: Partition(1), since: SINCE, source: StoreId(0) };
+        assert_eq!(*state(&agenda(Some(&one_left), &[], false, &[])), ArrivalState::From(vec![id]));
+        assert_eq!(*state(&agenda(Some(&one_left), &[0], true, &[])), ArrivalState::Complete);
     }
 
     #[test]

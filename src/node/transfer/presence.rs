@@ -13,14 +13,20 @@ pub struct Presence {
     live: BTreeMap<StoreId, Option<Epoch>>,
     /// What they own and may lack something of.
     needs_sync: BTreeMap<StoreId, BTreeSet<Partition>>,
+    /// What these held is gone for good.
+    lost: BTreeSet<StoreId>,
 }
 
 impl Presence {
     /// As the registry has it.
     pub fn of(view: &View) -> Presence {
         let needs_sync = view.transfers.iter().map(|(store, record)| (*store, record.needs_sync.clone()));
-        let live: Presence = view.live.values().map(|live| (live.store, live.epoch)).collect();
-        Presence { needs_sync: needs_sync.filter(|(_, partitions)| !partitions.is_empty()).collect(), ..live }
+        let lost = view.stores.iter().filter(|(_, record)| record.state.is_lost()).map(|(store, _)| *store);
+        Presence {
+            live: view.live.values().map(|live| (live.store, live.epoch)).collect(),
+            needs_sync: needs_sync.filter(|(_, partitions)| !partitions.is_empty()).collect(),
+            lost: lost.collect(),
+        }
     }
 
     /// Who is live and works by an older ring than that of `since`, or by none yet. What these have begun may still end at the old
@@ -29,9 +35,15 @@ impl Presence {
         self.live.iter().filter(move |(_, epoch)| **epoch < Some(since)).map(|(store, _)| *store)
     }
 
+    /// Whether what a store held is gone for good.
+    pub fn is_lost(&self, store: StoreId) -> bool {
+        self.lost.contains(&store)
+    }
+
     /// Whether a partition can be copied from a store.
     pub fn condition(&self, store: StoreId, partition: Partition) -> Condition {
         match self.needs_sync.get(&store) {
+            _ if self.is_lost(store) => Condition::Lost,
             _ if !self.live.contains_key(&store) => Condition::Down,
             Some(partitions) if partitions.contains(&partition) => Condition::NeedsSync,
             _ => Condition::Good,
@@ -39,8 +51,16 @@ impl Presence {
     }
 }
 
+#[cfg(test)]
+impl Presence {
+    /// The same, except that what these held is gone.
+    pub fn without(self, lost: impl IntoIterator<Item = StoreId>) -> Presence {
+        Presence { lost: lost.into_iter().collect(), ..self }
+    }
+}
+
 impl FromIterator<(StoreId, Option<Epoch>)> for Presence {
     fn from_iter<T: IntoIterator<Item = (StoreId, Option<Epoch>)>>(live: T) -> Presence {
-        Presence { live: live.into_iter().collect(), needs_sync: BTreeMap::new() }
+        Presence { live: live.into_iter().collect(), ..Presence::default() }
     }
 }
