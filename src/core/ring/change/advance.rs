@@ -14,7 +14,7 @@ pub const WINDOW_DEFAULT: u32 = 16;
 /// What happened to a partition.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum Step {
-    /// It became pending.
+    /// It became pending, or is pending to a goal that is another one by now.
     Pending,
     /// It was pending to what is not its goal any more, and is at rest as before.
     TurnedBack,
@@ -52,7 +52,13 @@ pub fn advance(slices: &[Slice], target: &Target, facts: &Facts, epoch: Epoch, w
             if first {
                 steps
                     .extend(rested(slice, partition, facts).into_iter().map(|store| (partition, Step::Drained(store))));
-                if let Some(step) = moved_on(slice, partition, &goal, facts) {
+                if is_redirected(slice, &goal) && may_begin(slice, &goal, facts) {
+                    let redirected = redirected(slice, goal, epoch, facts);
+                    if slots.exchange(slice, &redirected) {
+                        *slice = redirected;
+                        steps.push((partition, Step::Pending));
+                    }
+                } else if let Some(step) = moved_on(slice, partition, &goal, facts) {
                     slots.free(&slices[p]);
                     slice.since = epoch;
                     steps.push((partition, step));
@@ -72,6 +78,20 @@ pub fn advance(slices: &[Slice], target: &Target, facts: &Facts, epoch: Epoch, w
 /// Whether a partition at rest may become pending: everybody that comes is there, and is not just about to throw away what it holds.
 fn may_begin(slice: &Slice, goal: &[StoreId], facts: &Facts) -> bool {
     !goal.is_empty() && goal.iter().all(|store| facts.members.contains(store) && !slice.draining.contains(store))
+}
+
+/// Whether a partition is pending to something else than a goal that is new as well: an owner was lost meanwhile, and has an heir.
+fn is_redirected(slice: &Slice, goal: &[StoreId]) -> bool {
+    let others = slice.others();
+    matches!(slice.motion, Some(Motion::Pending(_))) && others != goal && slice.owners != goal
+}
+
+/// The same partition, pending to its goal. Who arrives as before need not drain what it has copied, which it could not deliver to the
+/// one that was lost.
+fn redirected(slice: &Slice, goal: Vec<StoreId>, epoch: Epoch, facts: &Facts) -> Slice {
+    let mut redirected = Slice { motion: Some(Motion::Pending(goal)), since: epoch, ..slice.clone() };
+    drain(&mut redirected, slice.others(), facts);
+    redirected
 }
 
 /// Takes a partition in motion one step on, if it may take it.
@@ -102,10 +122,10 @@ fn moved_on(slice: &mut Slice, partition: Partition, goal: &[StoreId], facts: &F
     }
 }
 
-/// Lets those of `departed` drain who are no owners and of whom it can be expected.
+/// Lets those of `departed` drain who have no place and of whom it can be expected.
 fn drain(slice: &mut Slice, departed: &[StoreId], facts: &Facts) {
     for store in departed {
-        let is_named = slice.owners.contains(store) || slice.draining.contains(store);
+        let is_named = slice.named().any(|named| named == store);
         if !is_named && facts.members.contains(store) && !facts.absent.contains(store) {
             slice.draining.push(*store);
         }
@@ -143,6 +163,17 @@ impl Slots {
                 self.taken.entry(store).and_modify(|taken| *taken -= 1);
             }
         }
+    }
+
+    /// Takes those of `new` instead of those of `old`, or leaves everything as it was.
+    fn exchange(&mut self, old: &Slice, new: &Slice) -> bool {
+        let taken = self.taken.clone();
+        self.free(old);
+        let has_room = self.take(new);
+        if !has_room {
+            self.taken = taken;
+        }
+        has_room
     }
 
     /// Takes a slot of each store that arrives with this partition, or none if one of them has none left.

@@ -20,7 +20,8 @@
 //! needs to be undone.
 //!
 //! Owners that stay keep their places. A store whose node came back with another one has that as its *heir*: wherever the goal says
-//! the old one, the heir is meant ([`Target`]).
+//! the old one, the heir is meant ([`Target`]). That may happen while the partition is pending to something else: then it is pending to
+//! the new goal from the next ring on, and who arrives in both begins its proof again.
 
 mod action;
 mod advance;

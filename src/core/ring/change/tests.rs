@@ -455,6 +455,26 @@ fn an_heir_takes_the_places_of_a_store_that_is_lost_half_way() {
 }
 
 #[test]
+fn who_arrives_already_goes_on_when_an_heir_is_to_arrive_too() {
+    let mut world = World::new(3, parties(3, 1), 16);
+    world.commit(&[Action::Replace { node: NodeId(1), by: NodeId(4) }]).unwrap();
+    assert!(world.drive().unwrap());
+    // Node 2 comes with store 6. What store 4 holds could not be delivered to the lost store 2 if it were to drain.
+    world.facts.members = [1, 3, 4, 6].map(StoreId).into();
+    world.facts.absent = [StoreId(2)].into();
+    world.target.heirs = [(StoreId(2), StoreId(6))].into();
+    assert_eq!(world.reasons(), vec![Waits::Due; 16]);
+    let next = Epoch { counter: world.epoch.counter + 1, ..world.epoch };
+    let advanced = advance(&world.slices, &world.target, &world.facts, next, 16).expect("something is due");
+    for (old, new) in world.slices.iter().zip(&advanced.slices) {
+        let others: BTreeSet<StoreId> = new.others().iter().copied().collect();
+        assert_eq!((&new.owners, others, new.since), (&old.owners, [3, 4, 6].map(StoreId).into(), next));
+        assert!(matches!(new.motion, Some(Motion::Pending(_))) && new.draining.is_empty(), "{new:?}");
+    }
+    assert_eq!(advance(&world.slices, &world.target, &world.facts, next, 1), None, "there must be room for it");
+}
+
+#[test]
 fn only_who_follows_an_owner_becomes_one() {
     let mut situation = situation(3, parties(3, 2));
     // A guest was lost, and its node came with store 4.
