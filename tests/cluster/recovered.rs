@@ -7,8 +7,9 @@ use kv::core::id::NodeId;
 use kv::wire::report::ClusterReport;
 
 use crate::command_line::Cli;
-use crate::inspection::{cluster, nookeeper, roles};
+use crate::inspection::{cluster, nookeeper, roles, versions};
 use crate::load::{Load, lost};
+use crate::moving::ended;
 use crate::process::Cluster;
 use crate::strict::StrictLoad;
 use crate::wait::until;
@@ -88,8 +89,14 @@ async fn one_survivor_is_enough() {
     leads(&alone, 1, &[1, 2, 3]).await;
     nodes.wait_until_linked().await;
     the_tree_is_kept(&nodes);
+    // They take the places of those that were lost, with what the survivor has.
     let client = nodes.client().await;
-    client.put("new", "2").w(3).await.unwrap();
+    ended(&client, 1).await;
+    client.put("new", "2").w(3).strict().await.unwrap();
+    for i in 0..20 {
+        let key = format!("everywhere-{i}");
+        assert_eq!(versions(&client, &key).await.len(), 1, "{key} is whole again");
+    }
     // Of what two of three held, the survivor has its part.
     let kept = acknowledged.len() - lost(&client, &acknowledged, 1).await.len();
     println!("{kept} of {} writes at W=2 had a copy on the survivor", acknowledged.len());

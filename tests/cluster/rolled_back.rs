@@ -1,4 +1,4 @@
-//! A node is restored from a backup of its directory: it has forgotten what it acknowledged since.
+//! A node is restored from a backup of its directory: it has forgotten what it acknowledged since, and copies it anew.
 
 use std::fs;
 use std::time::Duration;
@@ -7,8 +7,9 @@ use kv::core::id::NodeId;
 use kv::wire::report::StoreFate;
 use tokio::time::sleep;
 
-use crate::inspection::{cluster, fates, roles, status};
+use crate::inspection::{cluster, fates, roles, status, versions};
 use crate::load::{Load, lost};
+use crate::moving::ended;
 use crate::process::Cluster;
 use crate::strict::StrictLoad;
 use crate::wait::until;
@@ -34,17 +35,18 @@ async fn it_is_recognised_and_its_bytes_are_set_aside() {
 
     nodes.put_back(RESTORED, &backup);
     nodes.run(RESTORED);
+    ended(&client, 1).await;
     let new = until("it is recognised", async || {
         let report = cluster(&client, 1).await?;
-        let guest = report.members.iter().find(|member| member.node == NodeId(RESTORED) && member.store != old)?;
+        let heir = report.members.iter().find(|member| member.node == NodeId(RESTORED) && member.store != old)?;
         let fates = fates(&report, RESTORED);
         let was_refused = |(store, fate): &_| {
             let address = nodes.address(RESTORED).to_string();
             *store == old && matches!(fate, StoreFate::RolledBack { address: at, shown, registered } if *at == address && shown <= registered)
         };
-        let is_named = fates.iter().any(was_refused) && fates.contains(&(old, StoreFate::Replaced { by: Some(guest.store) }));
-        let is_back = guest.up && guest.partitions == 0 && roles(&report) == (vec![1, 2, 3], vec![]);
-        (is_named && is_back).then_some(guest.store)
+        let is_named = fates.len() == 1 && fates.iter().any(was_refused);
+        let is_back = heir.up && heir.partitions == report.partitions && roles(&report) == (vec![1, 2, 3], vec![]);
+        (is_named && is_back).then_some(heir.store)
     })
     .await;
 
@@ -68,4 +70,5 @@ async fn it_is_recognised_and_its_bytes_are_set_aside() {
     assert_eq!(lost(&client, &done.acknowledged, 2).await, [""; 0]);
     let read = client.get("forgotten").r(2).strict().await.unwrap();
     assert_eq!(read.value().map(|value| &value[..]), Some(&b"1"[..]));
+    assert_eq!(versions(&client, "forgotten").await.len(), 1, "all three have it");
 }
