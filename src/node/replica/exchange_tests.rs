@@ -301,39 +301,37 @@ async fn drop_key(replica: &Addr<Replica>, key: &Key, clock: Clock) -> bool {
 #[test]
 fn a_copy_is_dropped_only_at_its_version_and_when_nobody_needs_it() {
     run(async {
+        // It had a place when it stored the copy, and has none when it starts again.
         let disk = MemoryDisk::new();
-        let (owner, stranger) = (replica(1, &MemoryDisk::new()), replica(STRANGER, &disk));
+        let owner = replica(1, &disk);
         let (key, clock) = (keys(1).remove(0), object(1, 100).clock());
         let copy = || with(std::slice::from_ref(&key), 1);
         store(&owner, copy()).await;
         assert!(!drop_key(&owner, &key, clock).await, "it owns a place");
 
-        store(&stranger, copy()).await;
+        let stranger = replica(STRANGER, &disk);
         assert!(!drop_key(&stranger, &key, object(2, 100).clock()).await, "another version");
         let expires = now() + std::time::Duration::from_secs(60);
-        let object = object(1, 100).encode();
-        let hint = Some(StoreId(1));
-        let hinted = ReplicaCall::Store {
-            id: 1,
-            epoch: Epoch::default(),
-            key: key.clone(),
-            object: object.clone(),
-            hint,
-            expires,
+        let (object, hint) = (object(1, 100).encode(), Some(StoreId(1)));
+        let hinted = || {
+            let (key, object) = (key.clone(), object.clone());
+            ReplicaCall::Store { id: 1, epoch: Epoch::default(), key, object, hint, expires }
         };
-        ask(&stranger, hinted).await;
+        ask(&stranger, hinted()).await;
         assert!(!drop_key(&stranger, &key, clock).await, "a hint is kept for it");
 
         let stranger = replica(STRANGER, &MemoryDisk::new());
-        let in_flight = vec![
-            ReplicaCall::Store { id: 1, epoch: Epoch::default(), key: key.clone(), object, hint: None, expires },
-            ReplicaCall::Drop { id: 2, key: key.clone(), clock },
-        ];
+        let in_flight = vec![hinted(), ReplicaCall::Drop { id: 2, key: key.clone(), clock }];
         let replies = ask_all(&stranger, in_flight).await;
         assert!(
             matches!(replies[1], ReplicaReply::Dropped { dropped: false, .. }),
             "a write is in flight: {replies:?}"
         );
+        assert_eq!(leaves(&stranger).await.1, 1);
+
+        let disk = MemoryDisk::new();
+        store(&replica(1, &disk), copy()).await;
+        let stranger = replica(STRANGER, &disk);
         assert_eq!(leaves(&stranger).await.1, 1);
         assert!(drop_key(&stranger, &key, clock).await);
         assert_eq!(leaves(&stranger).await.0, Leaves::new(leaf_count(16)));
