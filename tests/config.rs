@@ -56,9 +56,9 @@ fn check_says_ok_and_what_it_means() {
         out,
         "ok\nNode 2 of cluster 'kv' listens on 127.0.0.1:8001 and keeps its data in config/../data/node2 (fjall, sync always). \
          The cluster has 3 nodes; each of its 256 partitions is on 3 nodes. It is coordinated by nodes 1, 2, 3, any 1 of which \
-         may be lost; this node helps to make the cluster if there is none. By default n=3 r=2 w=2 pr=0 pw=0: a write is \
-         acknowledged when 2 of 3 replicas hold it, a read when 2 answered; no node is left to stand in for owners that are \
-         down; a read sees every write acknowledged before it (r + w > n); concurrent writes are all kept.\n"
+         may be lost; this node helps to make the cluster if there is none. A node that is down for 30m is taken to be gone. \
+         By default n=3 r=2 w=2 pr=0 pw=0: a write is acknowledged when 2 of 3 replicas hold it, a read when 2 answered; no \
+         node is left to stand in for owners that are down; a read sees every write acknowledged before it (r + w > n); concurrent writes are all kept.\n"
     );
 }
 
