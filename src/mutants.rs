@@ -83,8 +83,16 @@ mod active {
         ];
 
         /// Those of a ring that moves: a simulation of whole nodes with changes of the ring finds them.
-        pub const MOVING: [Mutant; 3] =
-            [Mutant::WriteQuorumInNewSetOnly, Mutant::AcknowledgeWithWritesInFlight, Mutant::ReadFromNewOwnersEarly];
+        pub const MOVING: [Mutant; 8] = [
+            Mutant::SwitchBeforeProof,
+            Mutant::RetireBeforeAcknowledged,
+            Mutant::SurvivorsChangePlace,
+            Mutant::WriteQuorumInNewSetOnly,
+            Mutant::AcknowledgeWithWritesInFlight,
+            Mutant::ReadFromNewOwnersEarly,
+            Mutant::DropBeforeDrained,
+            Mutant::ReportArrivedEarly,
+        ];
 
         /// Whether this one is switched on, on this thread: a simulation runs in one.
         pub fn is_active(self) -> bool {

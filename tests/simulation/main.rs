@@ -1,4 +1,4 @@
-//! The simulation: whole nodes, a workload, a nemesis, one seed; then the [`invariants`] judge the [`history`].
+//! The simulation: whole nodes, a workload, a nemesis, an operator who changes the ring, one seed; then the [`invariants`] judge the [`history`].
 //!
 //! `make sim SEEDS=200` runs many seeds; a failure prints its seed and how to run it again. The tests here run a few, show
 //! that a seed fixes everything, and that each planted mutant is caught on its recorded seed.

@@ -8,6 +8,7 @@ use kv::mutants::{Mutant, activate};
 
 use crate::history::Fault;
 use crate::nemesis::Kind;
+use crate::operator::{Deed, OperatorHabits};
 use crate::run::{Plan, Report, run};
 use crate::workload::Character;
 
@@ -32,6 +33,9 @@ const RECORDED: [(Mutant, &[u64]); 9] = [
 
 /// A plan that gives the mutant something to do: the rest is up to the seed.
 fn plan(mutant: Mutant, seed: u64) -> Plan {
+    if Mutant::MOVING.contains(&mutant) {
+        return moving_plan(mutant, seed);
+    }
     let mut plan = Plan::of(seed);
     let faults = |plan: &mut Plan, faults: &[Kind]| {
         plan.temper.faults = faults.to_vec();
@@ -77,6 +81,30 @@ fn plan(mutant: Mutant, seed: u64) -> Plan {
     plan
 }
 
+/// The same for mutants of ring changes: few faults, and those deeds in which the rule matters that is switched off.
+fn moving_plan(mutant: Mutant, seed: u64) -> Plan {
+    let mut plan = Plan::moving(seed);
+    let (faults, deeds): (&[Kind], &[Deed]) = match mutant {
+        // What one side alone has must be brought to the others.
+        Mutant::DropBeforeDrained => (&[Kind::Kill, Kind::Split], &[Deed::TurnBack, Deed::Remove, Deed::TurnBack]),
+        // Some hear of a ring later than others do.
+        Mutant::RetireBeforeAcknowledged => (&[Kind::Hold], &[Deed::Join, Deed::Replace, Deed::Leave]),
+        // What was accepted takes its time to get to a disk.
+        Mutant::AcknowledgeWithWritesInFlight => (&[Kind::SlowDisk, Kind::Hold], &[Deed::Replace, Deed::Join, Deed::Replace]),
+        _ => (&[], &[Deed::Replace, Deed::Join]),
+    };
+    (plan.temper.faults, plan.temper.forget) = (faults.to_vec(), None);
+    plan.temper.pause_max = Duration::from_millis(1500);
+    plan.deeds = deeds.to_vec();
+    plan.operator = OperatorHabits { pause_max: Duration::from_secs(1), returns: true, is_automatic: false };
+    plan.auto_remove_ms = None;
+    plan.habits.forgetful = false;
+    plan.habits.characters = &[Character::Strict, Character::Strict, Character::Context];
+    plan.habits.pause_max = Duration::from_millis(30);
+    plan.habits.duration = Duration::from_secs(12);
+    plan
+}
+
 fn run_mutant(mutant: Mutant, seed: u64) -> Report {
     activate(Some(mutant));
     let report = run(plan(mutant, seed));
@@ -116,7 +144,7 @@ fn every_mutant_is_found() {
     let mut missed = vec![];
     let only = std::env::var("KV_SIM_MUTANT").ok();
     let is_wanted = |mutant: &Mutant| only.as_ref().is_none_or(|only| *only == format!("{mutant:?}"));
-    for mutant in Mutant::DATA.into_iter().chain([Mutant::LeaseFromReply]).filter(is_wanted) {
+    for mutant in Mutant::DATA.into_iter().chain([Mutant::LeaseFromReply]).chain(Mutant::MOVING).filter(is_wanted) {
         let caught: Vec<u64> = (0..SEARCH)
             .filter(|seed| is_caught(&run_mutant(mutant, *seed)))
             .inspect(|seed| println!("{mutant:?} is caught on seed {seed}"))

@@ -5,7 +5,7 @@
 use crate::numbers::number;
 use crate::run::{Plan, Report, run};
 
-/// Seeds in the short form.
+/// Seeds in the short form. Among those with ring changes seed 0 once had a write forwarded to two nodes.
 const FEW: u64 = 3;
 
 fn replay(seed: u64, test: &str) -> String {
