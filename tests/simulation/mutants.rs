@@ -90,7 +90,9 @@ fn moving_plan(mutant: Mutant, seed: u64) -> Plan {
         // Some hear of a ring later than others do.
         Mutant::RetireBeforeAcknowledged => (&[Kind::Hold], &[Deed::Join, Deed::Replace, Deed::Leave]),
         // What was accepted takes its time to get to a disk.
-        Mutant::AcknowledgeWithWritesInFlight => (&[Kind::SlowDisk, Kind::Hold], &[Deed::Replace, Deed::Join, Deed::Replace]),
+        Mutant::AcknowledgeWithWritesInFlight => {
+            (&[Kind::SlowDisk, Kind::Hold], &[Deed::Replace, Deed::Join, Deed::Replace])
+        }
         _ => (&[], &[Deed::Replace, Deed::Join]),
     };
     (plan.temper.faults, plan.temper.forget) = (faults.to_vec(), None);
