@@ -5,8 +5,10 @@
 use crate::numbers::number;
 use crate::run::{Plan, Report, run};
 
-/// Seeds in the short form. Among those with ring changes seed 0 once had a write forwarded to two nodes.
+/// Seeds in the short form.
 const FEW: u64 = 3;
+/// With ring changes a run takes many times as long. Seed 0 once had a write forwarded to two nodes.
+const FEW_MOVING: u64 = 1;
 
 fn replay(seed: u64, test: &str) -> String {
     format!(
@@ -16,23 +18,23 @@ fn replay(seed: u64, test: &str) -> String {
 
 #[test]
 fn seeds_pass() {
-    pass(Plan::of, "seeds_pass");
+    pass(Plan::of, FEW, "seeds_pass");
 }
 
 /// Owners come and go while clients work and the nemesis strikes.
 #[test]
 fn seeds_pass_while_the_ring_changes() {
-    pass(Plan::moving, "seeds_pass_while_the_ring_changes");
+    pass(Plan::moving, FEW_MOVING, "seeds_pass_while_the_ring_changes");
 }
 
-fn pass(plan: fn(u64) -> Plan, test: &str) {
+fn pass(plan: fn(u64) -> Plan, few: u64, test: &str) {
     // `RUST_LOG=kv=debug` shows the nodes' logs in the order of events.
     let _ =
         env_logger::builder().filter_level(log::LevelFilter::Off).parse_default_env().format_timestamp(None).try_init();
     let first = number("KV_SIM_SEED");
     let seeds = match first {
         Some(seed) => seed..seed + 1,
-        None => 0..number("KV_SIM_SEEDS").unwrap_or(FEW),
+        None => 0..number("KV_SIM_SEEDS").unwrap_or(few),
     };
     let (mut failed, mut operations) = (vec![], 0);
     for seed in seeds.clone() {
