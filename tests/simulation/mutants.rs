@@ -23,11 +23,11 @@ const RECORDED: [(Mutant, &[u64]); 9] = [
     (Mutant::AnswerBeforeDurable, &[0]),
     (Mutant::CountWithoutStoring, &[0]),
     (Mutant::DropDot, &[0]),
-    (Mutant::ContinueAfterWipe, &[3, 9, 29]),
-    (Mutant::ContinueForeignMark, &[18, 23, 30]),
-    (Mutant::ContinueAfterHandoff, &[2, 10, 11]),
+    (Mutant::ContinueAfterWipe, &[18, 22, 34]),
+    (Mutant::ContinueForeignMark, &[5, 23, 43]),
+    (Mutant::ContinueAfterHandoff, &[2, 11, 15]),
     (Mutant::SendOnlyNewSibling, &[0]),
-    (Mutant::RetryPut, &[0, 1]),
+    (Mutant::RetryPut, &[0, 2]),
     (Mutant::LeaseFromReply, &[0]),
 ];
 
