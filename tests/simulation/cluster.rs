@@ -80,6 +80,9 @@ pub struct SimNode {
     pub running: bool,
     /// Whether it stays down whatever ends.
     pub is_dead: bool,
+    /// Whether its drive holds an earlier state of itself, and nobody has told it so yet. It would be believed if it were started more often
+    /// than it was since that state, without a word with the others: nobody stops it before.
+    pub is_rolled_back: bool,
     /// When it is started again: it has left the ring, and ended by itself.
     returns: Option<Duration>,
     /// What its drive held once, and which store that was.
@@ -105,7 +108,14 @@ impl SimCluster {
             Machine::start(sim, shape.config(id), Drive::new(), seed, skew_ms, recorder.clone())
         };
         let machines: Vec<_> = (1..=shape.nodes + shape.guests).map(machine).collect();
-        let node = |machine| SimNode { machine, running: true, is_dead: false, returns: None, copy: None };
+        let node = |machine| SimNode {
+            machine,
+            running: true,
+            is_dead: false,
+            is_rolled_back: false,
+            returns: None,
+            copy: None,
+        };
         let nodes = machines.into_iter().map(node);
         SimCluster {
             nodes: nodes.collect(),
@@ -142,7 +152,8 @@ impl SimCluster {
             }
         }
         for node in 0..self.nodes.len() {
-            let SimNode { machine, running, returns, .. } = &mut self.nodes[node];
+            let SimNode { machine, running, is_rolled_back, returns, .. } = &mut self.nodes[node];
+            *is_rolled_back &= machine.store().is_some_and(|store| self.rolled_back.contains(&store));
             if machine.take_away() {
                 (*running, *returns) = (false, Some(sim.elapsed() + AWAY));
                 self.sessions.stopped(&machine.name);
@@ -213,6 +224,12 @@ impl SimCluster {
         self.nodes.iter().find_map(|node| node.machine.trouble())
     }
 
+    /// The nodes that something may happen to.
+    pub fn may_stop(&self) -> Vec<usize> {
+        let may_stop = |node: &usize| self.nodes[*node].running && !self.nodes[*node].is_rolled_back;
+        (0..self.nodes.len()).filter(may_stop).collect()
+    }
+
     /// Kills a node's process; with its power, unsynced bytes go too.
     pub fn stop(&mut self, sim: &mut turmoil::Sim, node: usize, fault: Fault, rng: &mut StdRng) {
         let SimNode { machine, running, .. } = &mut self.nodes[node];
@@ -247,6 +264,7 @@ impl SimCluster {
             }
             _ => machine.wipe(),
         }
+        self.nodes[node].is_rolled_back = fault == Fault::Rollback;
         self.recorder.fault(store, fault);
         true
     }

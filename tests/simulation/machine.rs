@@ -133,10 +133,12 @@ impl Machine {
     /// It has left the ring and has ended as it should: its home stays as it is.
     pub fn put_away(&self, home: SharedHome) {
         match Arc::into_inner(home).and_then(|home| home.into_inner().ok()).map(|home| home.close()) {
-            Some(Ok(())) => lock(&self.life).is_away = true,
-            Some(Err(error)) => self.complain(format!("its home cannot be closed: {error}")),
-            None => self.complain("its home is still in use after its end".into()),
+            Some(Ok(())) => {}
+            // A disk that failed: the process ends all the same.
+            Some(Err(_)) => self.drive.crash(),
+            None => return self.complain("its home is still in use after its end".into()),
         }
+        lock(&self.life).is_away = true;
     }
 
     /// Whether it has left since this was last asked.

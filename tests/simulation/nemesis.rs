@@ -191,7 +191,7 @@ impl Nemesis {
                 Some(Ending::Restart(vec![node]))
             }
             Kind::PowerLossOfMany => {
-                let mut nodes: Vec<usize> = (0..cluster.nodes.len()).filter(|n| cluster.nodes[*n].running).collect();
+                let mut nodes = cluster.may_stop();
                 nodes.shuffle(&mut self.rng);
                 let many = self.rng.random_range(1..=nodes.len().max(1));
                 nodes.truncate(many);
@@ -242,7 +242,8 @@ impl Nemesis {
                 }
                 cluster.recorder.record(What::MajorityLost);
                 let ending = if self.rng.random_bool(0.5) {
-                    let mut voters: Vec<usize> = (0..VOTERS).collect();
+                    let mut voters = cluster.may_stop();
+                    voters.retain(|node| *node < VOTERS);
                     voters.shuffle(&mut self.rng);
                     voters.truncate(VOTERS / 2 + 1);
                     voters.iter().for_each(|node| cluster.stop(sim, *node, Fault::PowerLoss, &mut self.rng));
@@ -332,14 +333,13 @@ impl Nemesis {
     }
 
     fn running(&mut self, cluster: &SimCluster) -> Option<usize> {
-        let running: Vec<usize> = (0..cluster.nodes.len()).filter(|node| cluster.nodes[*node].running).collect();
-        running.choose(&mut self.rng).copied()
+        cluster.may_stop().choose(&mut self.rng).copied()
     }
 
     /// Who is stopped. Whoever is to be rolled back must stop twice.
     fn victim(&mut self, cluster: &SimCluster) -> Option<usize> {
         let again = self.remembered.filter(|_| self.temper.forget == Some(Fault::Rollback) && !self.forgotten);
-        match again.filter(|node| cluster.nodes[*node].running && self.rng.random_bool(0.5)) {
+        match again.filter(|node| cluster.may_stop().contains(node) && self.rng.random_bool(0.5)) {
             Some(node) => Some(node),
             None => self.running(cluster),
         }

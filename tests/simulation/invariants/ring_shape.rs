@@ -4,7 +4,8 @@
 //! - Each partition has distinct owners, on both sides while it changes hands, as many as the ring wants, or as before where there were
 //!   fewer members than that. Whoever is on both sides has the same place on both.
 //! - What differs between two epochs has the younger one as its `since`. A partition goes from rest to *pending* with the same owners, from
-//!   there to *switched* with the sides exchanged, or back; from *switched* to rest with the same owners. No store that is an owner drains.
+//!   there to *switched* with the sides exchanged, or back, or, when somebody who was to arrive is lost, to others; from *switched* to rest
+//!   with the same owners. No store that is an owner drains.
 //!
 //! That steps wait for what they must wait for is not seen here: what comes of it if they do not is found by the other invariants.
 
@@ -105,7 +106,7 @@ fn misstep(before: &Ring, after: &Ring, partition: Partition) -> Option<String> 
         return None;
     }
     let is_step = match (&old.motion, &new.motion) {
-        (None, Some(Motion::Pending(_))) | (Some(_), None) => old.owners == new.owners,
+        (None | Some(Motion::Pending(_)), Some(Motion::Pending(_))) | (Some(_), None) => old.owners == new.owners,
         (Some(Motion::Pending(others)), Some(Motion::Switched(departing))) => {
             (others, departing) == (&new.owners, &old.owners)
         }
@@ -144,13 +145,14 @@ mod tests {
     const NEW: [u16; 3] = [1, 4, 3];
 
     #[test]
-    fn a_change_passes_and_so_does_one_that_is_turned_back() {
+    fn a_change_passes_and_so_does_one_that_is_turned_back_or_redirected() {
         let mut drained = at(3, &NEW, None);
         drained.draining = vec![2];
         assert!(
             told(&[at(1, &OLD, pending(&NEW)), at(2, &NEW, switched(&OLD)), drained, at(3, &NEW, None)]).is_empty()
         );
         assert!(told(&[at(1, &OLD, pending(&NEW)), at(2, &OLD, None)]).is_empty());
+        assert!(told(&[at(1, &OLD, pending(&NEW)), at(2, &OLD, pending(&[1, 5, 3]))]).is_empty());
     }
 
     #[test]
@@ -176,7 +178,7 @@ mod tests {
             &[at(1, &NEW, None)][..],
             &[at(1, &NEW, switched(&OLD))],
             &[at(1, &OLD, pending(&NEW)), at(2, &NEW, None)],
-            &[at(1, &OLD, pending(&NEW)), at(2, &OLD, pending(&[5, 2, 3]))],
+            &[at(1, &OLD, pending(&NEW)), at(2, &NEW, pending(&[5, 2, 3]))],
             &[at(1, &OLD, pending(&NEW)), at(2, &NEW, switched(&OLD)), at(3, &OLD, pending(&NEW))],
         ] {
             let found = told(steps);
