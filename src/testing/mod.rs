@@ -207,23 +207,25 @@ impl Cluster {
         self.configs.values().map(|config| config.node.listen.clone()).collect()
     }
 
-    /// Stops a node in order, and waits until the others have noticed. Its data stays.
+    /// Stops a node in order, and waits until the others have noticed and, if a majority of the voters is left, have
+    /// leases. Its data stays.
     ///
     /// # Errors
     /// [`ClusterError::WrongState`] if it does not run, [`ClusterError::Node`] if it failed in stopping.
     pub async fn stop(&mut self, node: NodeId) -> Result<(), ClusterError> {
         let running = self.running.remove(&node).ok_or(ClusterError::WrongState(node))?;
         running.stop().await?;
-        self.wait_until_linked().await
+        self.wait_until_settled().await
     }
 
-    /// Starts a stopped node again on its data and its address, and waits until it and the others have links.
+    /// Starts a stopped node again on its data and its address, and waits until it and the others have links and, if a
+    /// majority of the voters runs, leases: from then on strict requests find all of them.
     ///
     /// # Errors
     /// [`ClusterError::WrongState`] if it runs, otherwise as [`Builder::start`].
     pub async fn restart(&mut self, node: NodeId) -> Result<(), ClusterError> {
         self.run(node).await?;
-        self.wait_until_linked().await
+        self.wait_until_settled().await
     }
 
     async fn run(&mut self, node: NodeId) -> Result<(), ClusterError> {
@@ -239,9 +241,18 @@ impl Cluster {
         self.running.keys().map(|id| (*id, self.configs[id].node.listen.clone())).collect()
     }
 
-    async fn wait_until_linked(&self) -> Result<(), ClusterError> {
+    async fn wait_until_settled(&self) -> Result<(), ClusterError> {
         let servers = self.listening();
-        if servers.is_empty() { Ok(()) } else { wait_until_linked(&servers, LINKED_WITHIN).await }
+        let Some(config) = self.configs.values().next() else { return Ok(()) };
+        let voters = config.cluster.voters();
+        let voting = voters.iter().filter(|node| servers.contains_key(node)).count();
+        if servers.is_empty() {
+            Ok(())
+        } else if voting > voters.len() / 2 {
+            wait_until_ready(&servers, LINKED_WITHIN).await
+        } else {
+            wait_until_linked(&servers, LINKED_WITHIN).await
+        }
     }
 }
 
