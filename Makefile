@@ -6,7 +6,7 @@ SEEDS ?= 200
 SIMULATION := cargo test --locked --release --features mutants --test simulation --test nookeeper --
 
 .DEFAULT_GOAL := help
-.PHONY: help build install cluster run1 run2 run3 test verify fix sim bench bench-plan clean-data
+.PHONY: help build install cluster run1 run2 run3 test verify fix sim bench bench-join bench-plan clean-data
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z0-9-]+:.*## / { printf "  make %-11s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -56,6 +56,9 @@ sim: ## search SEEDS simulated histories for a broken promise, then for planted 
 
 bench: build ## measure a fresh local cluster on this disk; takes a minute
 	@$(BIN)/kv-bench cluster --dir $(TARGET)
+
+bench-join: build ## measure what a joining node costs applications, and how fast it gets its share; takes a minute
+	@$(BIN)/kv-bench join --dir $(TARGET)
 
 bench-plan: build ## work out who owns what among 1,000 nodes, and after changes
 	@$(BIN)/kv-bench plan

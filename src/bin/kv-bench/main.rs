@@ -10,7 +10,9 @@
 mod cluster;
 mod driver;
 mod floor;
+mod join;
 mod measure;
+mod nodes;
 mod plan;
 mod report;
 mod run;
@@ -25,6 +27,7 @@ Examples:
   kv-bench run --in-flight 16 --w 3           against the cluster of `make cluster`; leaves its keys there
   kv-bench run --read-percent 90 --floor      a mix, as a share of what this machine could do
   kv-bench floor                              only what this machine could do
+  kv-bench join --rate 2000 --dir .           what applications notice while a fourth node gets its share
   kv-bench plan --nodes 100 --zones 3         who owns what: time, memory, balance and moves";
 
 /// Measures a KV cluster, and this machine as the limit to measure it against.
@@ -43,6 +46,8 @@ enum Command {
     Run(run::Run),
     /// Starts three nodes on this machine, runs the standard set on them, and stops them.
     Cluster(cluster::Cluster),
+    /// A node joins three under a steady load: its latencies before, meanwhile and after, and the speed of the copying.
+    Join(join::Join),
     /// Works out who owns what in a large cluster, then after a join, a loss and more. Needs no cluster.
     Plan(plan::Plan),
     /// One process of the floor; started by the others.
@@ -81,6 +86,7 @@ async fn main() -> ExitCode {
         Command::Floor(floor) => floor.execute().await,
         Command::Run(run) => run.execute().await,
         Command::Cluster(cluster) => cluster.execute().await,
+        Command::Join(join) => join.execute().await,
         Command::Plan(plan) => plan.execute(),
         Command::FloorNode(node) => node.execute().await,
     };

@@ -1,4 +1,4 @@
-//! What one closed loop measured.
+//! What one loop measured.
 
 use std::collections::BTreeMap;
 use std::time::{Duration, Instant};
@@ -22,6 +22,11 @@ pub struct Load {
     pub measured: Duration,
 }
 
+/// Latencies in microseconds, to three digits.
+pub fn latencies_us() -> Histogram<u64> {
+    Histogram::new_with_max(LATENCY_US_MAX, 3).expect("constant bounds are in range")
+}
+
 /// Collects a closed loop's answers. Only those that come inside the window are measured, wherever they were sent.
 #[derive(Debug)]
 pub struct Recorder {
@@ -35,8 +40,7 @@ impl Recorder {
     /// A window that opens after `load.warmup` from now.
     pub fn new(load: &Load) -> Recorder {
         let from = Instant::now() + load.warmup;
-        let latencies_us = Histogram::new_with_max(LATENCY_US_MAX, 3).expect("constant bounds are in range");
-        Recorder { from, until: from + load.measured, latencies_us, errors: BTreeMap::new() }
+        Recorder { from, until: from + load.measured, latencies_us: latencies_us(), errors: BTreeMap::new() }
     }
 
     /// Whether requests are still to be sent at `now`.
@@ -68,21 +72,11 @@ impl Recorder {
 
     /// What came of it.
     pub fn measured(self) -> Measured {
-        let seconds = (self.until - self.from).as_secs_f64();
-        let at = |quantile| self.latencies_us.value_at_quantile(quantile);
-        Measured {
-            ops: self.latencies_us.len(),
-            ops_per_s: self.latencies_us.len() as f64 / seconds,
-            p50_us: at(0.50),
-            p95_us: at(0.95),
-            p99_us: at(0.99),
-            max_us: self.latencies_us.max(),
-            errors: self.errors,
-        }
+        Measured::of(&self.latencies_us, self.until - self.from, self.errors)
     }
 }
 
-/// Throughput and latencies of one closed loop.
+/// Throughput and latencies of one loop.
 #[derive(Clone, PartialEq, Debug, Serialize)]
 pub struct Measured {
     /// Requests met inside the window.
@@ -99,6 +93,22 @@ pub struct Measured {
     pub max_us: u64,
     /// Requests not met, by kind, warm-up included.
     pub errors: BTreeMap<String, u64>,
+}
+
+impl Measured {
+    /// Of a loop that met these requests, and no others but those that failed, in this time.
+    pub fn of(latencies_us: &Histogram<u64>, time: Duration, errors: BTreeMap<String, u64>) -> Measured {
+        let at = |quantile| latencies_us.value_at_quantile(quantile);
+        Measured {
+            ops: latencies_us.len(),
+            ops_per_s: latencies_us.len() as f64 / time.as_secs_f64(),
+            p50_us: at(0.50),
+            p95_us: at(0.95),
+            p99_us: at(0.99),
+            max_us: latencies_us.max(),
+            errors,
+        }
+    }
 }
 
 #[cfg(test)]

@@ -1,7 +1,5 @@
 //! `kv-bench cluster`: three nodes on this machine, the standard set, one table.
 
-mod nodes;
-
 use std::path::PathBuf;
 use std::time::Duration;
 
@@ -12,8 +10,8 @@ use kv::core::request::Options;
 use crate::BenchError;
 use crate::driver::{Data, Driver};
 use crate::measure::Load;
+use crate::nodes::{Nodes, Sync};
 use crate::{report, run};
-use nodes::{Nodes, Sync};
 
 /// The standard set: connections, bytes of a value, keys.
 const CLIENTS: usize = 50;
@@ -40,7 +38,7 @@ pub struct Cluster {
 impl Cluster {
     /// Runs the command.
     pub async fn execute(self) -> Result<(), BenchError> {
-        let mut nodes = Nodes::start(self.sync, self.dir.as_deref())?;
+        let mut nodes = Nodes::start(self.sync, None, self.dir.as_deref())?;
         nodes.wait_until_ready().await?;
         let quorum = Some(QuorumSize::Count(2));
         let options = Options { n: Some(3), r: quorum, w: quorum, ..Options::default() };

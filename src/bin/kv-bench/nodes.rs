@@ -1,4 +1,4 @@
-//! Three `kv-server` processes with generated configuration in a directory of their own.
+//! `kv-server` processes with generated configuration in a directory of their own: three that make a cluster, and who joins it.
 
 use std::fmt;
 use std::fs::{self, File};
@@ -14,7 +14,7 @@ use tempfile::TempDir;
 use crate::BenchError;
 use crate::driver;
 
-/// How many.
+/// How many make the cluster.
 const NODES: u32 = 3;
 /// How long they may take to find each other.
 const READY_WITHIN: Duration = Duration::from_secs(30);
@@ -64,13 +64,26 @@ struct NodeEntry {
 /// What is one node's own.
 #[derive(Serialize)]
 struct NodeFile {
-    cluster: &'static str,
-    id: u32,
+    /// For those that make the cluster,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    cluster: Option<&'static str>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    id: Option<u32>,
+    /// and for those that join it.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    join: Vec<String>,
     listen: String,
     advertise: String,
     data_dir: PathBuf,
     arbiters: u16,
     storage: StorageTable,
+    transfer: TransferTable,
+}
+
+#[derive(Serialize)]
+struct TransferTable {
+    #[serde(skip_serializing_if = "Option::is_none")]
+    bytes_per_s_max: Option<u64>,
 }
 
 #[derive(Serialize)]
@@ -78,30 +91,38 @@ struct StorageTable {
     sync: Sync,
 }
 
-/// The processes and their directory. Killed and removed when dropped.
+/// The processes, where the `i`th is node `i + 1`, and their directory. Killed and removed when dropped.
 pub struct Nodes {
     processes: Vec<Child>,
     addresses: Vec<String>,
     directory: TempDir,
+    sync: Sync,
+    transfer_bytes_per_s_max: Option<u64>,
 }
 
 impl Nodes {
-    /// Starts them, with their data below a directory or in the system's temporary one. They may not serve yet.
-    pub fn start(sync: Sync, below: Option<&Path>) -> Result<Nodes, BenchError> {
+    /// Starts three, with their data below a directory or in the system's temporary one, and this limit of what they copy, or the
+    /// usual one. They may not serve yet.
+    pub fn start(sync: Sync, transfer_bytes_per_s_max: Option<u64>, below: Option<&Path>) -> Result<Nodes, BenchError> {
         let made = match below {
             Some(below) => TempDir::with_prefix_in("kv-bench-", below),
             None => TempDir::with_prefix("kv-bench-"),
         };
         let directory = made.map_err(BenchError::io("make a directory for the nodes"))?;
-        let addresses = free_addresses().map_err(BenchError::io("find free ports"))?;
-        let mut nodes = Nodes { processes: Vec::new(), addresses, directory };
-        nodes.write_files(sync).map_err(BenchError::io("write the nodes' configuration"))?;
-        let server = std::env::current_exe().map_err(BenchError::io("find this program"))?.with_file_name("kv-server");
-        for id in 1..=NODES {
-            let process = nodes.spawn(&server, id).map_err(BenchError::io(format!("start {}", server.display())))?;
-            nodes.processes.push(process);
-        }
+        let addresses = free_addresses(NODES).map_err(BenchError::io("find free ports"))?;
+        let mut nodes = Nodes { processes: Vec::new(), addresses, directory, sync, transfer_bytes_per_s_max };
+        nodes.write_files().map_err(BenchError::io("write the nodes' configuration"))?;
+        (1..=NODES).try_for_each(|id| nodes.spawn(id))?;
         Ok(nodes)
+    }
+
+    /// Starts one more, which becomes a member that owns nothing yet. Its number.
+    pub fn join(&mut self) -> Result<u32, BenchError> {
+        let id = self.addresses.len() as u32 + 1;
+        self.addresses.extend(free_addresses(1).map_err(BenchError::io("find a free port"))?);
+        self.write_file(id).map_err(BenchError::io("write the node's configuration"))?;
+        self.spawn(id)?;
+        Ok(id)
     }
 
     /// Waits until each of them sees all others.
@@ -123,36 +144,47 @@ impl Nodes {
         &self.addresses
     }
 
-    fn write_files(&self, sync: Sync) -> std::io::Result<()> {
+    fn write_files(&self) -> std::io::Result<()> {
         let entries = (1..).zip(&self.addresses).map(|(id, address)| NodeEntry { id, address: address.clone() });
         let coordination = CoordinationTable { bootstrap: true };
         let cluster =
             ClusterFile { name: "bench", partitions: 256, replication: 3, nodes: entries.collect(), coordination };
         fs::write(self.directory.path().join("cluster.toml"), to_toml(&cluster))?;
-        for (id, address) in (1..).zip(&self.addresses) {
-            let node = NodeFile {
-                cluster: "cluster.toml",
-                id,
-                listen: address.clone(),
-                advertise: address.clone(),
-                data_dir: self.directory.path().join(format!("data{id}")),
-                arbiters: 1,
-                storage: StorageTable { sync },
-            };
-            fs::write(self.file(id, "toml"), to_toml(&node))?;
-        }
-        Ok(())
+        (1..=NODES).try_for_each(|id| self.write_file(id))
     }
 
-    fn spawn(&self, server: &Path, id: u32) -> std::io::Result<Child> {
-        let log = File::create(self.file(id, "log"))?;
-        Command::new(server)
-            .arg("--config")
-            .arg(self.file(id, "toml"))
-            .stdin(Stdio::null())
-            .stdout(log.try_clone()?)
-            .stderr(log)
-            .spawn()
+    fn write_file(&self, id: u32) -> std::io::Result<()> {
+        let is_one_of_the_first = id <= NODES;
+        let address = &self.addresses[id as usize - 1];
+        let node = NodeFile {
+            cluster: is_one_of_the_first.then_some("cluster.toml"),
+            id: is_one_of_the_first.then_some(id),
+            join: if is_one_of_the_first { vec![] } else { vec![self.addresses[0].clone()] },
+            listen: address.clone(),
+            advertise: address.clone(),
+            data_dir: self.directory.path().join(format!("data{id}")),
+            arbiters: 1,
+            storage: StorageTable { sync: self.sync },
+            transfer: TransferTable { bytes_per_s_max: self.transfer_bytes_per_s_max },
+        };
+        fs::write(self.file(id, "toml"), to_toml(&node))
+    }
+
+    fn spawn(&mut self, id: u32) -> Result<(), BenchError> {
+        let server = std::env::current_exe().map_err(BenchError::io("find this program"))?.with_file_name("kv-server");
+        let run = || {
+            let log = File::create(self.file(id, "log"))?;
+            Command::new(&server)
+                .arg("--config")
+                .arg(self.file(id, "toml"))
+                .stdin(Stdio::null())
+                .stdout(log.try_clone()?)
+                .stderr(log)
+                .spawn()
+        };
+        let process = run().map_err(BenchError::io(format!("start {}", server.display())))?;
+        self.processes.push(process);
+        Ok(())
     }
 
     fn file(&self, id: u32, extension: &str) -> PathBuf {
@@ -162,7 +194,7 @@ impl Nodes {
     /// The end of each node's log, for when they do not come up.
     fn last_words(&self) -> String {
         let mut words = String::new();
-        for id in 1..=NODES {
+        for id in 1..=self.addresses.len() as u32 {
             let log = fs::read_to_string(self.file(id, "log")).unwrap_or_else(|error| error.to_string());
             let lines: Vec<&str> = log.lines().collect();
             let tail = &lines[lines.len().saturating_sub(5)..];
@@ -183,9 +215,9 @@ impl Drop for Nodes {
 }
 
 /// Ports that were free a moment ago, all different.
-fn free_addresses() -> std::io::Result<Vec<String>> {
+fn free_addresses(count: u32) -> std::io::Result<Vec<String>> {
     let listeners: Vec<TcpListener> =
-        (0..NODES).map(|_| TcpListener::bind("127.0.0.1:0")).collect::<std::io::Result<_>>()?;
+        (0..count).map(|_| TcpListener::bind("127.0.0.1:0")).collect::<std::io::Result<_>>()?;
     listeners.iter().map(|l| l.local_addr().map(|a| a.to_string())).collect()
 }
 
