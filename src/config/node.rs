@@ -7,6 +7,7 @@ use crate::wire::servers::split_address;
 
 use super::cluster::{ClusterConfig, NodeEntry, WEIGHT_DEFAULT, WEIGHT_MAX, ZONE_DEFAULT};
 use super::complaint::Complaint;
+use super::hints::HintsConfig;
 use super::limits::NodeLimits;
 use super::network::{is_loopback, is_unspecified};
 use super::problem::Problems;
@@ -46,6 +47,8 @@ pub struct NodeConfig {
     pub timing: Timing,
     /// How much the moving of partitions may take.
     pub transfer: TransferConfig,
+    /// How much it keeps for others that are down.
+    pub hints: HintsConfig,
 }
 
 impl Default for NodeConfig {
@@ -65,6 +68,7 @@ impl Default for NodeConfig {
             limits: NodeLimits::default(),
             timing: Timing::default(),
             transfer: TransferConfig::default(),
+            hints: HintsConfig::default(),
         }
     }
 }
@@ -98,6 +102,7 @@ impl NodeConfig {
         table.section("limits", |table| self.limits.read(table));
         table.section("timing", |table| self.timing.read(table));
         table.section("transfer", |table| self.transfer.read(table));
+        table.section("hints", |table| self.hints.read(table));
     }
 
     /// What was left out and follows from the rest. A listed node is reached, and listens, at its address in the list; one
@@ -142,6 +147,7 @@ impl NodeConfig {
         }
         self.limits.check(source, problems);
         self.timing.check(source, problems);
+        self.hints.check(source, problems);
     }
 
     /// What a node that joins says of where it is, after [`NodeConfig::complete`].

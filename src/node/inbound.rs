@@ -111,6 +111,7 @@ impl Inbound {
             ToReplica::Objects { id, epoch, partition, keys } => {
                 (partition, ReplicaCall::Objects { id, epoch, partition, keys })
             }
+            ToReplica::Missed { id, partition } => (partition, ReplicaCall::Missed { id, partition }),
             ToReplica::Scan { id, deadline_ms, scan, .. } => {
                 (scan.partition, ReplicaCall::Scan { id, scan, expires: by(deadline_ms) })
             }

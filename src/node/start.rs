@@ -23,13 +23,14 @@ use super::lister::{Lister, ListerParts};
 use super::membership_watcher::MembershipWatcher;
 use super::replica::messages::Halt;
 use super::replica::needs_sync::NeedsSync;
-use super::replica::{HintGauge, Replica, ReplicaParts};
+use super::replica::{HintGauge, Missed, Replica, ReplicaParts};
 use super::ring_manager::{Follow, Follower, RingManager};
 use super::stats::Stats;
 use super::transfer::messages::MoveThrough;
 use super::transfer::{Mover, MoverParts, ToRegistry};
 use super::view::no_health;
 use crate::coordination::nookeeper::Nookeeper;
+use crate::core::hint::Budget;
 use crate::storage::{Engine, StorageError};
 
 /// Why a node did not start.
@@ -89,7 +90,10 @@ impl Node {
         let Citizen { config, cluster, start, .. } = citizen;
         let (ring, lease) = (belonging.ring.clone(), belonging.lease.clone());
         let (engine, free_space) = open(&env, home).await?;
-        let hints = Arc::new(HintGauge::count(&*engine)?);
+        let budget =
+            Budget { target_bytes_max: config.node.hints.target_bytes_max, bytes_max: config.node.hints.bytes_max };
+        let hints = Arc::new(HintGauge::count(&*engine, budget)?);
+        let missed = Arc::new(Missed::open(&*engine)?);
         let needs_sync = Arc::new(NeedsSync::open(&*engine)?);
         let (disk, gate) = Disk::start(&env, engine.clone(), &config.node.storage, free_space, stats.clone());
 
@@ -102,6 +106,7 @@ impl Node {
             limits: config.node.limits.clone(),
             recent_bytes_max: config.node.storage.records_bytes() as usize / env.arbiters(),
             hints: hints.clone(),
+            missed: missed.clone(),
             needs_sync,
             lease: lease.clone(),
             stats: stats.clone(),
@@ -122,8 +127,10 @@ impl Node {
             ring: ring.clone(),
             health: health[0].clone(),
             hints: hints.clone(),
+            missed,
             replicas: replicas.clone(),
             stats: stats.clone(),
+            env: env.clone(),
         };
         let handoff = env.start(0, move |_| Handoff::new(handoff));
         let mover = MoverParts {
@@ -215,6 +222,7 @@ impl Node {
             pools: pools.clone(),
             coordinators: coordinators.clone(),
             mover: mover.clone(),
+            handoff: handoff.clone(),
         });
 
         let handle = NodeHandle {

@@ -72,6 +72,8 @@ named! {
         Late => "late",
         /// Copies kept for an owner that was down.
         HintsStored => "hints_stored",
+        /// Copies refused because the budget was used up.
+        HintsRefused => "hints_refused",
         /// Copies delivered to their owner.
         HintsDelivered => "hints_delivered",
         /// Copies whose target owns them no more, delivered to all who do.
@@ -154,6 +156,11 @@ impl Stats {
     /// So many more.
     pub fn add(&self, counter: Counter, by: u64) {
         self.counters[counter as usize].fetch_add(by, Ordering::Relaxed);
+    }
+
+    /// How often.
+    pub fn counted(&self, counter: Counter) -> u64 {
+        self.counters[counter as usize].load(Ordering::Relaxed)
     }
 
     /// A gauge has risen by so much, or fallen.

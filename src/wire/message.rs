@@ -210,6 +210,14 @@ pub enum ToReplica {
         /// The keys in their stored form, all of this partition. Those that do not fit into the answer are named as left over.
         keys: Vec<Bytes>,
     },
+    /// Somebody who stood in for you could not keep a copy of this partition for you: exchange it with its other owners. Answered by
+    /// [`ToCoordinator::Stored`] when you will not forget it. Idempotent.
+    Missed {
+        /// The caller's number.
+        id: u64,
+        /// Which.
+        partition: Partition,
+    },
     /// Are you there? Answered at once by the connection, not by an actor.
     Ping(u64),
 }
@@ -226,6 +234,7 @@ impl ToReplica {
             | ToReplica::Clocks { id, .. }
             | ToReplica::Pull { id, .. }
             | ToReplica::Objects { id, .. }
+            | ToReplica::Missed { id, .. }
             | ToReplica::Scan { id, .. } => *id,
             ToReplica::Ping(_) => 0,
         }

@@ -2,6 +2,7 @@
 //! by `kv-cli`, as text or JSON.
 
 mod cluster;
+mod hints;
 mod service;
 mod transfers;
 
@@ -15,6 +16,7 @@ use crate::core::ring::Ring;
 pub use cluster::{
     ClusterReport, Finding, Gap, LeaseReport, Liveness, MemberReport, SessionState, StoreFate, UnderReplicated,
 };
+pub use hints::{HintReport, HintsReport};
 pub use service::{
     KeeperRole, NookeeperReport, ParticipantReport, SESSIONS_SHOWN_MAX, ServiceReport, SessionReport, ZooKeeperReport,
 };
@@ -37,6 +39,8 @@ pub enum Inspect {
     Cluster,
     /// What this node copies and hands over because the ring changes.
     Transfers,
+    /// What this node keeps for others.
+    Hints,
 }
 
 /// What it shows.
@@ -61,6 +65,8 @@ pub enum Inspection {
     Cluster(Box<ClusterReport>),
     /// What the node copies and hands over.
     Transfers(Box<TransfersReport>),
+    /// What the node keeps for others.
+    Hints(Box<HintsReport>),
 }
 
 /// The ring and the buckets that are configured.

@@ -15,6 +15,8 @@ use crate::wait::until;
 
 /// How long a change may take on a busy machine.
 const ENDS_WITHIN: Duration = Duration::from_secs(300);
+/// Longer than a round of all partitions takes, `transfer.sweep_interval_ms`.
+const SWEPT_WITHIN: Duration = Duration::from_secs(150);
 const ASK_EVERY: Duration = Duration::from_millis(100);
 /// Keys written in one call.
 const WRITTEN_AT_ONCE: usize = 500;
@@ -126,19 +128,29 @@ pub async fn nothing_is_lost(client: &Client, keys: &[String], done: &Done) {
     assert_eq!(lost(client, &done.acknowledged, 2).await, [""; 0]);
 }
 
-/// Looks at some of these keys at every node: who owns them has the same, and nobody else has anything.
+/// Looks at some of these keys at every node, until who owns them has the same, and nobody else has anything: what a node holds without
+/// a place it finds itself, going slowly round all partitions.
 pub async fn are_where_they_belong(client: &Client, keys: &[String]) {
+    let start = Instant::now();
     for key in keys.iter().step_by(LOOKED_AT) {
-        let located = locate(client, key).await;
-        let mut versions = vec![];
-        for replica in &located.replicas {
-            let holds = replica.holds.clone().unwrap_or_else(|error| panic!("{key} at node {}: {error}", replica.node));
-            if replica.owner {
-                versions.push(holds.map(|held| held.context));
-            } else {
-                assert!(holds.is_none(), "node {} holds {key} and does not own it: {located:#?}", replica.node);
-            }
+        while let Err(wrong) = is_where_it_belongs(client, key).await {
+            assert!(start.elapsed() < SWEPT_WITHIN, "{key}: {wrong}");
+            tokio::time::sleep(ASK_EVERY).await;
         }
-        assert!(versions[0].is_some() && versions.windows(2).all(|pair| pair[0] == pair[1]), "{key}: {located:#?}");
     }
+}
+
+async fn is_where_it_belongs(client: &Client, key: &str) -> Result<(), String> {
+    let located = locate(client, key).await;
+    let mut versions = vec![];
+    for replica in &located.replicas {
+        let holds = replica.holds.clone().map_err(|error| format!("node {}: {error}", replica.node))?;
+        if replica.owner {
+            versions.push(holds.map(|held| held.context));
+        } else if holds.is_some() {
+            return Err(format!("node {} holds it and does not own it: {located:#?}", replica.node));
+        }
+    }
+    let is_same = versions[0].is_some() && versions.windows(2).all(|pair| pair[0] == pair[1]);
+    if is_same { Ok(()) } else { Err(format!("{located:#?}")) }
 }

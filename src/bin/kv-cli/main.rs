@@ -15,6 +15,7 @@ mod exit;
 mod export;
 mod export_format;
 mod export_progress;
+mod hints;
 mod import;
 mod import_line;
 mod import_lines;
@@ -80,6 +81,7 @@ enum Command {
     Ring(ring::Ring),
     Stats(stats::Stats),
     Locate(locate::Locate),
+    Hints(hints::Hints),
     /// Show how the cluster is, and change who is in it
     #[command(subcommand)]
     Cluster(cluster_changes::Cluster),
@@ -123,6 +125,7 @@ fn run(cli: Cli, output: &mut Output) -> Result<Exit, CliError> {
             Command::Ring(ring) => ring.run(cli.at, output).await,
             Command::Stats(stats) => stats.run(cli.at, output).await,
             Command::Locate(locate) => locate.run(cli.at, output).await,
+            Command::Hints(hints) => hints.run(cli.at, output).await,
             Command::Cluster(cluster) => cluster.run(cli.at, output).await,
             Command::Bucket(bucket) => bucket.run(cli.at, output).await,
             Command::Coord(coord) => coord.run(cli.at, output).await,

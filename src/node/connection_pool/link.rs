@@ -179,7 +179,7 @@ impl Weigh for ToReplica {
                 ToReplica::Clocks { leaves, after, .. } => 4 * leaves.len() + after.as_ref().map_or(0, Bytes::len),
                 ToReplica::Pull { after, .. } => after.as_ref().map_or(0, Bytes::len),
                 ToReplica::Objects { keys, .. } => keys.iter().map(|key| size_of::<Bytes>() + key.len()).sum(),
-                ToReplica::Leaves { .. } | ToReplica::Ping(_) => 0,
+                ToReplica::Leaves { .. } | ToReplica::Missed { .. } | ToReplica::Ping(_) => 0,
             }
     }
 }

@@ -49,7 +49,7 @@ impl Sweep {
         let all = ring.partitions();
         let part = since_last.as_millis().saturating_mul(all.into()).div_ceil(self.round.as_millis().max(1));
         let due = u32::try_from(part).unwrap_or(all).min(all);
-        let targets: Vec<StoreId> = hints.targets().into_iter().map(|(target, _)| target).collect();
+        let targets = hints.targets();
         let mut found = vec![];
         for _ in 0..due {
             let partition = Partition((self.next % all) as u16);
@@ -98,6 +98,7 @@ pub(super) fn is_hinted(engine: &dyn Engine, stored: &[u8], targets: &[StoreId])
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::core::hint::Budget;
     use crate::core::id::{Epoch, NodeId};
     use crate::core::key::Key;
     use crate::core::ring::{Member, Slice};
@@ -128,7 +129,7 @@ mod tests {
         }
         hinted.iter().for_each(|key| batch.put(Space::Hints, hint::stored(OTHER, &stored(key)), Bytes::new()));
         engine.apply(batch).expect("applied");
-        let gauge = HintGauge::count(&engine).expect("counted");
+        let gauge = HintGauge::count(&engine, Budget::UNBOUNDED).expect("counted");
         let mut sweep = Sweep::new(Duration::from_secs(4));
         // Two of the eight partitions each second.
         let mut look = || sweep.look(Duration::from_secs(1), &ring(), OWN, &engine, &gauge);

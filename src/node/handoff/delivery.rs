@@ -20,6 +20,10 @@ pub(super) struct Delivery {
     pub waiting: BTreeMap<u64, Waiting>,
     /// When to give this round up.
     pub patience: Moment,
+    /// When it began,
+    pub begun: Moment,
+    /// and the bytes acknowledged since.
+    pub bytes: u64,
     /// Whether a copy stays because not everybody who must have it can be reached, or took it.
     pub leaves_some: bool,
 }
@@ -29,6 +33,8 @@ pub(super) struct Waiting {
     pub key: Key,
     /// The version that was sent.
     pub clock: Clock,
+    /// Its size.
+    pub bytes: u64,
     /// Who has not acknowledged it.
     pub to: BTreeSet<StoreId>,
     /// Whether it went to others than its target.
@@ -37,8 +43,8 @@ pub(super) struct Waiting {
 
 impl Delivery {
     /// From the first hint on.
-    pub fn new(patience: Moment) -> Delivery {
-        Delivery { arbiter: 0, after: None, waiting: BTreeMap::new(), patience, leaves_some: false }
+    pub fn new(begun: Moment, patience: Moment) -> Delivery {
+        Delivery { arbiter: 0, after: None, waiting: BTreeMap::new(), patience, begun, bytes: 0, leaves_some: false }
     }
 
     /// Whether an answer from this store is waited for.
@@ -50,6 +56,7 @@ impl Delivery {
     pub fn acknowledged(&mut self, id: u64, by: StoreId) -> Option<Waiting> {
         let waiting = self.waiting.get_mut(&id)?;
         waiting.to.remove(&by);
+        self.bytes += waiting.bytes;
         if waiting.to.is_empty() { self.waiting.remove(&id) } else { None }
     }
 }

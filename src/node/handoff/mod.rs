@@ -4,11 +4,18 @@
 //! Replica in turn, sends the copies, and has the Replica drop each one that the target acknowledged as durable, provided
 //! that it is still the same version. Whatever goes wrong, the hint stays and the next round tries again.
 //!
+//! How many bytes a second leave for all targets together is limited ([`Pace`]), so that what was kept over days does not crowd out
+//! requests. A target that does not take what it is sent is left alone for a while that grows ([`retry`]). What could not be kept for
+//! a target it is told when it is back ([`telling`]).
+//!
 //! A target may have lost its place of a key to others meanwhile, or be no member any more. Then the copy goes to all who have a
 //! place of it now, and is dropped when all of them have acknowledged it. To find such hints, those of a target that is not
 //! reachable are looked through once for each ring.
 
 mod delivery;
+mod report;
+mod retry;
+mod telling;
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -18,16 +25,21 @@ use actix::prelude::*;
 use bytes::Bytes;
 
 use self::delivery::{Delivery, Waiting, recipients};
+use self::retry::Retry;
+use self::telling::Telling;
 use super::connection_pool::ConnectionPool;
 use super::connection_pool::messages::{Origin, PeerEvent, PeerSend};
-use super::env::{Moment, now};
+use super::env::{Env, Moment, now};
 use super::replica::messages::{HeldHint, ReplicaBatch, ReplicaCall, ReplicaReply, ReplicaSink};
-use super::replica::{HintGauge, Replica};
+use super::replica::{HintGauge, Missed, Replica};
 use super::stats::{Counter, Stats};
 use super::view::{SharedHealth, SharedRing};
 use crate::config::Config;
 use crate::core::id::{Epoch, StoreId};
+use crate::core::transfer::Pace;
 use crate::wire::message::{ToCoordinator, ToReplica};
+
+pub use report::ReportHints;
 
 /// Hints delivered at once to one target.
 const PAGE: usize = 64;
@@ -49,10 +61,14 @@ pub struct HandoffParts {
     pub health: SharedHealth,
     /// What waits here.
     pub hints: Arc<HintGauge>,
+    /// What could not be kept.
+    pub missed: Arc<Missed>,
     /// Who holds it.
     pub replicas: Arc<Vec<Addr<Replica>>>,
     /// What it counts.
     pub stats: Arc<Stats>,
+    /// Its surroundings.
+    pub env: Env,
 }
 
 /// The actor.
@@ -65,6 +81,12 @@ pub struct Handoff {
     looked_through: BTreeMap<StoreId, Epoch>,
     /// The targets of the pages that are being read.
     scans: BTreeMap<u64, StoreId>,
+    /// Targets that did not take what they were sent last.
+    retries: BTreeMap<StoreId, Retry>,
+    telling: Telling,
+    /// How fast all of them are served, by the time since this began.
+    pace: Pace,
+    began: Moment,
     last: u64,
 }
 
@@ -84,24 +106,61 @@ impl ReplicaSink for ScanSink {
 impl Handoff {
     /// Delivers nothing until it knows a pool.
     pub fn new(parts: HandoffParts) -> Handoff {
-        let (deliveries, looked_through, scans) = (BTreeMap::new(), BTreeMap::new(), BTreeMap::new());
-        Handoff { parts, pool: None, deliveries, looked_through, scans, last: 0 }
+        let pace = Pace::new(parts.config.node.hints.bytes_per_s_max, Duration::ZERO);
+        Handoff {
+            parts,
+            pool: None,
+            deliveries: BTreeMap::new(),
+            looked_through: BTreeMap::new(),
+            scans: BTreeMap::new(),
+            retries: BTreeMap::new(),
+            telling: Telling::new(),
+            pace,
+            began: now(),
+            last: 0,
+        }
     }
 
     fn round(&mut self, ctx: &mut Context<Self>) {
-        self.deliveries.retain(|_, delivery| delivery.patience > now());
+        let late = self.deliveries.iter().filter(|(_, delivery)| delivery.patience <= now());
+        let late: Vec<StoreId> = late.map(|(target, _)| *target).collect();
+        late.into_iter().for_each(|target| self.give_up(target, "it does not answer".into()));
         let deliveries = &self.deliveries;
         self.scans.retain(|_, target| deliveries.contains_key(target));
         let (reachable, epoch) = (self.parts.health.load_full(), self.parts.ring.load().ring.epoch);
         let targets = self.parts.hints.targets();
-        self.looked_through.retain(|target, _| targets.iter().any(|(other, _)| other == target));
-        for (target, _) in targets {
+        self.looked_through.retain(|target, _| targets.contains(target));
+        self.retries.retain(|target, _| targets.contains(target));
+        for target in targets {
             let is_due =
                 reachable.binary_search(&target).is_ok() || self.looked_through.get(&target).is_none_or(|e| *e < epoch);
-            if is_due && !self.deliveries.contains_key(&target) {
-                self.deliveries.insert(target, Delivery::new(self.patience()));
+            let may_be_tried = self.retries.get(&target).is_none_or(|retry| retry.at <= now());
+            if is_due && may_be_tried && !self.deliveries.contains_key(&target) {
+                self.deliveries.insert(target, Delivery::new(now(), self.patience()));
                 self.scan(target, ctx);
             }
+        }
+        self.tell_missed(&reachable, ctx);
+    }
+
+    /// A target does not take what it is sent: it is left alone for a while.
+    fn give_up(&mut self, target: StoreId, reason: String) {
+        self.deliveries.remove(&target);
+        let longest = Duration::from_millis(self.parts.config.node.hints.retry_max_ms);
+        let retry = Retry::after(self.retries.get(&target), reason, now(), longest);
+        self.retries.insert(target, retry);
+    }
+
+    /// Reads the next page for a target as soon as the pace allows it.
+    fn go_on(&mut self, target: StoreId, ctx: &mut Context<Self>) {
+        let wait = self.pace.wait(self.began.elapsed());
+        if wait.is_zero() {
+            return self.scan(target, ctx);
+        }
+        let patience = self.patience() + wait;
+        if let Some(delivery) = self.deliveries.get_mut(&target) {
+            delivery.patience = patience;
+            ctx.run_later(wait, move |this, ctx| this.go_on(target, ctx));
         }
     }
 
@@ -150,7 +209,9 @@ impl Handoff {
             }
             let epoch = view.ring.since(view.ring.partition_of(&key));
             self.last += 1;
-            let (id, waiting) = (self.last, Waiting { key, clock, to, is_redirected });
+            let bytes = (key.name.len() + object.len()) as u64;
+            self.pace.spend(bytes * to.len() as u64);
+            let (id, waiting) = (self.last, Waiting { key, clock, bytes, to, is_redirected });
             if waiting.to.is_empty() {
                 settled.push(waiting);
                 continue;
@@ -168,7 +229,7 @@ impl Handoff {
         }
         self.settle(target, settled, ctx);
         if is_empty {
-            self.scan(target, ctx);
+            self.go_on(target, ctx);
         }
     }
 
@@ -191,29 +252,39 @@ impl Handoff {
     fn acknowledged(&mut self, from: StoreId, replies: Vec<ToCoordinator>, ctx: &mut Context<Self>) {
         let node = self.parts.ring.load().ring.node_of(from);
         let mut settled: BTreeMap<StoreId, Vec<Waiting>> = BTreeMap::new();
+        let mut refused: BTreeMap<StoreId, String> = BTreeMap::new();
         for reply in replies {
             let (id, result) = match reply {
                 ToCoordinator::Stored { id, result, .. } => (Origin::sequence(id), result),
                 ToCoordinator::Failed { id, error } => (Origin::sequence(id), Err(error)),
                 _ => continue,
             };
+            if result.is_ok() && self.was_told(id, ctx) {
+                continue;
+            }
             let Some((target, delivery)) = self.deliveries.iter_mut().find(|(_, d)| d.waiting.contains_key(&id)) else {
                 continue;
             };
             let settled = settled.entry(*target).or_default();
             match result {
-                Ok(()) => settled.extend(delivery.acknowledged(id, from)),
+                Ok(()) => {
+                    self.retries.remove(target);
+                    settled.extend(delivery.acknowledged(id, from));
+                }
                 Err(error) => {
-                    log::info!("a hint that node {node} was to get is kept: {error}");
                     delivery.waiting.remove(&id);
                     delivery.leaves_some = true;
+                    refused.insert(*target, format!("node {node} did not take a hint: {error}"));
                 }
             }
         }
         for (target, settled) in settled {
             self.settle(target, settled, ctx);
-            if self.deliveries.get(&target).is_some_and(|delivery| delivery.waiting.is_empty()) {
-                self.scan(target, ctx);
+            if let Some(reason) = refused.remove(&target) {
+                log::info!("{reason}");
+                self.give_up(target, reason);
+            } else if self.deliveries.get(&target).is_some_and(|delivery| delivery.waiting.is_empty()) {
+                self.go_on(target, ctx);
             }
         }
     }
@@ -257,7 +328,10 @@ impl Handler<PeerEvent> for Handoff {
         match event {
             PeerEvent::Replies { from, replies } => self.acknowledged(from, replies, ctx),
             PeerEvent::Refused { from, .. } | PeerEvent::Lost { from } => {
-                self.deliveries.retain(|_, delivery| !delivery.waits_for(from));
+                let node = self.parts.ring.load().ring.node_of(from);
+                let cut = self.deliveries.iter().filter(|(_, delivery)| delivery.waits_for(from));
+                let cut: Vec<StoreId> = cut.map(|(target, _)| *target).collect();
+                cut.into_iter().for_each(|target| self.give_up(target, format!("the link to node {node} broke")));
             }
         }
     }

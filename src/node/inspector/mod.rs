@@ -19,6 +19,7 @@ use super::coordinator::Coordinator;
 use super::coordinator::messages::ReportLatencies;
 use super::disk::Gate;
 use super::env::{Env, Moment};
+use super::handoff::{Handoff, ReportHints};
 use super::lease::Lease;
 use super::replica::messages::{ReplicaBatch, ReplicaCall, ReplicaReply, ReplicaSink};
 use super::replica::{HintGauge, Replica};
@@ -33,7 +34,8 @@ use crate::core::ring::Member;
 use crate::storage::{self, Engine};
 use crate::wire::message::{Examined, ReplicaError, ToCoordinator, ToReplica};
 use crate::wire::report::{
-    Inspect, Inspection, LocateReport, PeerReport, RingReport, Role, StatsReport, StatusReport, TransfersReport,
+    HintsReport, Inspect, Inspection, LocateReport, PeerReport, RingReport, Role, StatsReport, StatusReport,
+    TransfersReport,
 };
 
 /// Show this.
@@ -51,6 +53,8 @@ pub struct ShowThrough {
     pub coordinators: Vec<Addr<Coordinator>>,
     /// What moves partitions.
     pub mover: Addr<Mover>,
+    /// What delivers hints.
+    pub handoff: Addr<Handoff>,
 }
 
 /// What an Inspector looks at.
@@ -93,6 +97,7 @@ pub struct Inspector {
     pools: Vec<Addr<ConnectionPool>>,
     coordinators: Vec<Addr<Coordinator>>,
     mover: Option<Addr<Mover>>,
+    handoff: Option<Addr<Handoff>>,
     asked: BTreeMap<u64, (StoreId, Examination)>,
     last: u64,
 }
@@ -113,7 +118,7 @@ impl Inspector {
     /// Shows nothing of pools and coordinators until it knows them.
     pub fn new(parts: InspectorParts) -> Inspector {
         let (asked, parts) = (BTreeMap::new(), Arc::new(parts));
-        Inspector { parts, pools: vec![], coordinators: vec![], mover: None, asked, last: 0 }
+        Inspector { parts, pools: vec![], coordinators: vec![], mover: None, handoff: None, asked, last: 0 }
     }
 
     /// Asks a member what it holds of a key.
@@ -211,6 +216,17 @@ impl Inspector {
         })
     }
 
+    fn hints(&self) -> ResponseFuture<Inspection> {
+        let handoff = self.handoff.clone();
+        Box::pin(async move {
+            let report = match handoff {
+                Some(handoff) => handoff.send(ReportHints).await.unwrap_or_default(),
+                None => HintsReport::default(),
+            };
+            Inspection::Hints(Box::new(report))
+        })
+    }
+
     fn cluster(&self) -> ResponseFuture<Inspection> {
         let (parts, peers) = (self.parts.clone(), self.peers());
         Box::pin(async move {
@@ -233,7 +249,8 @@ impl InspectorParts {
     fn status(&self, peers: Vec<PeerReport>) -> StatusReport {
         let view = self.ring.load();
         let storage = &self.config.node.storage;
-        let hints = self.hints.targets().into_iter().map(|(store, count)| (view.ring.node_of(store), count)).collect();
+        let backlogs = self.hints.backlogs();
+        let hints = backlogs.targets().map(|(store, waiting)| (view.ring.node_of(store), waiting.keys)).collect();
         StatusReport {
             node: self.config.node.id,
             store: self.store,
@@ -254,10 +271,11 @@ impl InspectorParts {
     }
 
     fn stats(&self) -> StatsReport {
-        let hints = self.hints.targets().iter().map(|(_, count)| count).sum();
+        let backlogs = self.hints.backlogs();
         let mut counters = self.stats.counters();
         counters.push(("calls_in_flight".into(), self.admission.taken() as u64));
-        counters.push(("hints".into(), hints));
+        counters.push(("hints".into(), backlogs.targets().map(|(_, waiting)| waiting.keys).sum()));
+        counters.push(("hint_bytes".into(), backlogs.bytes()));
         counters.extend(self.stats.gauges());
         counters.push(("disk_bytes".into(), self.engine.disk_bytes()));
         StatsReport { node: Some(self.config.node.id), counters, latencies: self.stats.latencies() }
@@ -281,8 +299,9 @@ impl Handler<ShowThrough> for Inspector {
     type Result = ();
 
     fn handle(&mut self, through: ShowThrough, _: &mut Context<Self>) {
-        let ShowThrough { pools, coordinators, mover } = through;
-        (self.pools, self.coordinators, self.mover) = (pools, coordinators, Some(mover));
+        let ShowThrough { pools, coordinators, mover, handoff } = through;
+        (self.pools, self.coordinators) = (pools, coordinators);
+        (self.mover, self.handoff) = (Some(mover), Some(handoff));
     }
 }
 
@@ -297,6 +316,7 @@ impl Handler<Show> for Inspector {
             Inspect::Service => Box::pin(std::future::ready(self.service())),
             Inspect::Cluster => self.cluster(),
             Inspect::Transfers => self.transfers(),
+            Inspect::Hints => self.hints(),
             Inspect::Locate(key) => self.locate(key, ctx),
         }
     }

@@ -5,7 +5,6 @@ use bytes::Bytes;
 use super::messages::ReplicaReply;
 use super::storing::decode;
 use super::{Replica, Turn};
-use crate::core::hint;
 use crate::core::key::Key;
 use crate::core::version::Clock;
 use crate::wire::message::ReplicaError;
@@ -30,11 +29,6 @@ impl Replica {
 
     /// Whether a hint is kept for this key. Its target need not be a member any more.
     fn is_waited_for(&self, stored: &Bytes) -> Result<bool, ReplicaError> {
-        for (target, _) in self.parts.hints.targets() {
-            if self.has_hint(&hint::stored(target, stored))? {
-                return Ok(true);
-            }
-        }
-        Ok(false)
+        Ok(!self.hinted_targets(stored)?.is_empty())
     }
 }

@@ -12,6 +12,7 @@ use super::super::{HintGauge, ReplicaParts};
 use super::*;
 use crate::config::{NodeLimits, StorageConfig};
 use crate::core::bucket::Buckets;
+use crate::core::hint::Budget;
 use crate::core::id::{Epoch, NodeId, StoreId};
 use crate::core::ring::{Member, Ring};
 use crate::core::version::{Actor, Clock, Dot, Payload, Sibling};
@@ -56,7 +57,8 @@ fn replica(store: u128, disk: &MemoryDisk) -> Addr<Replica> {
     let (disk, gate) = Disk::start(&env, engine.clone(), &storage, Box::new(|| None), stats.clone());
     let parts = ReplicaParts {
         store: StoreId(store),
-        hints: Arc::new(HintGauge::count(&*engine).expect("the engine reads")),
+        hints: Arc::new(HintGauge::count(&*engine, Budget::UNBOUNDED).expect("the engine reads")),
+        missed: Arc::default(),
         needs_sync: Arc::new(NeedsSync::open(&*engine).expect("the engine reads")),
         engine,
         disk,

@@ -1,14 +1,13 @@
 //! Copies held for others.
 
-use std::collections::BTreeMap;
-use std::sync::Mutex;
+use std::sync::{Mutex, MutexGuard};
 
 use bytes::Bytes;
 
 use super::messages::{HeldHint, ReplicaReply};
 use super::storing::{Place, decode, malformed, unreadable};
 use super::{Replica, Turn};
-use crate::core::hint;
+use crate::core::hint::{self, Backlogs, Budget, Entry, Full};
 use crate::core::id::StoreId;
 use crate::core::key::Key;
 use crate::core::version::{Clock, Object, Record};
@@ -17,9 +16,12 @@ use crate::node::stats::Counter;
 use crate::storage::{Engine, Space, StorageError};
 use crate::wire::message::ReplicaError;
 
-/// How many hints a store holds, by target. Shared by its replicas.
-#[derive(Debug, Default)]
-pub struct HintGauge(Mutex<BTreeMap<StoreId, u64>>);
+/// What a store holds for others, and how much of that it may. Shared by its replicas.
+#[derive(Debug)]
+pub struct HintGauge {
+    backlogs: Mutex<Backlogs>,
+    budget: Budget,
+}
 
 /// What a hint's copy is.
 enum Held {
@@ -38,81 +40,139 @@ const SCAN: usize = 1024;
 
 impl HintGauge {
     /// Counts what a store holds.
-    pub fn count(engine: &dyn Engine) -> Result<HintGauge, StorageError> {
-        let gauge = HintGauge::default();
-        let mut after = None;
+    ///
+    /// # Errors
+    /// Those of the engine.
+    pub fn count(engine: &dyn Engine, budget: Budget) -> Result<HintGauge, StorageError> {
+        let (mut backlogs, mut after) = (Backlogs::default(), None);
         loop {
             let hints = engine.scan(Space::Hints, &[], after.as_deref(), SCAN)?;
-            hints.iter().filter_map(|(key, _)| hint::from_stored(key)).for_each(|(target, _)| gauge.added(target));
+            for (key, entry) in &hints {
+                if let Some((target, _)) = hint::from_stored(key) {
+                    backlogs.change(target, None, Some(Entry::decode(entry)));
+                }
+            }
             match hints.last() {
                 Some((last, _)) if hints.len() == SCAN => after = Some(last.clone()),
-                _ => return Ok(gauge),
+                _ => return Ok(HintGauge { backlogs: Mutex::new(backlogs), budget }),
             }
         }
     }
 
-    /// The targets and how many hints wait for each.
-    pub fn targets(&self) -> Vec<(StoreId, u64)> {
-        self.lock().iter().map(|(target, count)| (*target, *count)).collect()
+    /// The targets for which something waits.
+    pub fn targets(&self) -> Vec<StoreId> {
+        self.lock().targets().map(|(target, _)| target).collect()
     }
 
-    pub(super) fn added(&self, target: StoreId) {
-        *self.lock().entry(target).or_default() += 1;
+    /// What waits for whom.
+    pub fn backlogs(&self) -> Backlogs {
+        self.lock().clone()
     }
 
-    fn dropped(&self, target: StoreId) {
-        let mut counts = self.lock();
-        if let Some(count) = counts.get_mut(&target) {
-            *count = count.saturating_sub(1);
-            if *count == 0 {
-                counts.remove(&target);
-            }
-        }
+    /// What may be kept.
+    pub fn budget(&self) -> Budget {
+        self.budget
     }
 
-    fn lock(&self) -> std::sync::MutexGuard<'_, BTreeMap<StoreId, u64>> {
-        self.0.lock().expect("no panic while hints are counted")
+    fn check(&self, target: StoreId) -> Result<(), Full> {
+        self.lock().check(target, &self.budget)
+    }
+
+    fn change(&self, target: StoreId, before: Option<Entry>, after: Option<Entry>) {
+        self.lock().change(target, before, after);
+    }
+
+    fn lock(&self) -> MutexGuard<'_, Backlogs> {
+        self.backlogs.lock().expect("no panic while hints are counted")
     }
 }
 
 impl Replica {
-    /// Whether a copy for `target` needs a hint that is not there yet. A store that owns a further place may stand in as well, where
-    /// a request or a bucket asks for fewer owners than there are.
-    pub(super) fn lacks_hint(&self, target: StoreId, place: &Place) -> Result<bool, ReplicaError> {
-        Ok(!self.has_hint(&hint::stored(target, &place.stored))?)
+    /// Whether a copy for `target` may be kept: there is a hint for it, or room for one. A store that owns a further place may stand
+    /// in as well, where a request or a bucket asks for fewer owners than there are.
+    ///
+    /// # Errors
+    /// Names the limit that a new hint would pass. Nothing was done but to note that the target misses something.
+    pub(super) fn check_hint(
+        &mut self,
+        turn: &mut Turn,
+        target: Option<StoreId>,
+        place: &Place,
+    ) -> Result<(), ReplicaError> {
+        let Some(target) = target else { return Ok(()) };
+        let Err(full) = self.parts.hints.check(target) else { return Ok(()) };
+        if self.hint(&hint::stored(target, &place.stored))?.is_some() {
+            return Ok(());
+        }
+        self.count(Counter::HintsRefused);
+        self.note_missed(turn, target, place.partition);
+        let limit = match full {
+            Full::Target => "hints.target_bytes_max",
+            Full::All => "hints.bytes_max",
+        };
+        Err(ReplicaError::Overloaded(limit.into()))
     }
 
     /// For whom this key is kept.
     pub(super) fn hinted_targets(&self, stored: &Bytes) -> Result<Vec<StoreId>, ReplicaError> {
         let mut targets = vec![];
         // Not the members alone: a target may be none any more.
-        for (target, _) in self.parts.hints.targets() {
-            if self.has_hint(&hint::stored(target, stored))? {
+        for target in self.parts.hints.targets() {
+            if self.hint(&hint::stored(target, stored))?.is_some() {
                 targets.push(target);
             }
         }
         Ok(targets)
     }
 
-    /// Whether a hint is there, or on its way to the disk and not on its way off it.
-    pub(super) fn has_hint(&self, stored_hint: &Bytes) -> Result<bool, ReplicaError> {
-        match self.pending_hints.newest(stored_hint) {
-            Some((_, in_flight)) => Ok(in_flight.is_some()),
-            None => Ok(self.parts.engine.get(Space::Hints, stored_hint).map_err(unreadable)?.is_some()),
-        }
+    /// A hint that is there, or on its way to the disk and not on its way off it.
+    pub(super) fn hint(&self, stored_hint: &Bytes) -> Result<Option<Entry>, ReplicaError> {
+        let entry = match self.pending_hints.newest(stored_hint) {
+            Some((_, in_flight)) => in_flight.clone(),
+            None => self.parts.engine.get(Space::Hints, stored_hint).map_err(unreadable)?,
+        };
+        Ok(entry.map(|entry| Entry::decode(&entry)))
     }
 
-    /// Adds a hint to the batch of this turn, or its removal.
-    pub(super) fn set_hint(&mut self, turn: &mut Turn, target: StoreId, stored_hint: Bytes, present: bool) {
-        let value = present.then(Bytes::new);
+    /// Whether a copy for `target` needs a hint that is not there yet.
+    pub(super) fn lacks_hint(&self, target: StoreId, place: &Place) -> Result<bool, ReplicaError> {
+        Ok(self.hint(&hint::stored(target, &place.stored))?.is_none())
+    }
+
+    /// Keeps a copy of so many bytes for `target`: adds its hint to the batch of this turn, or what has changed of it.
+    pub(super) fn keep_for(
+        &mut self,
+        turn: &mut Turn,
+        target: StoreId,
+        place: &Place,
+        record_bytes: usize,
+    ) -> Result<(), ReplicaError> {
+        let stored_hint = hint::stored(target, &place.stored);
+        let before = self.hint(&stored_hint)?;
+        let kept_ms = before.map_or_else(|| self.parts.env.wall_ms(), |entry| entry.kept_ms);
+        let after = Entry { kept_ms, bytes: (place.stored.len() + record_bytes) as u64 };
+        if before != Some(after) {
+            self.set_hint(turn, target, stored_hint, before, Some(after));
+        }
+        Ok(())
+    }
+
+    /// Adds the change of a hint to the batch of this turn.
+    fn set_hint(
+        &mut self,
+        turn: &mut Turn,
+        target: StoreId,
+        stored_hint: Bytes,
+        before: Option<Entry>,
+        after: Option<Entry>,
+    ) {
+        let value = after.map(Entry::encode);
         turn.batch.changes.push((Space::Hints, stored_hint.clone(), value.clone()));
         // What is durable of a hint is never asked.
         self.pending_hints.push(turn.ticket, stored_hint, value, || None);
-        if present {
-            self.parts.hints.added(target);
+        self.parts.hints.change(target, before, after);
+        if before.is_none() && after.is_some() {
             self.count(Counter::HintsStored);
-        } else {
-            self.parts.hints.dropped(target);
         }
     }
 
@@ -133,8 +193,11 @@ impl Replica {
             match self.held(&stored) {
                 Ok(Held::Ready(held)) => hints.push(held),
                 Ok(Held::InFlight | Held::Elsewhere) => {}
-                Ok(Held::Gone) if self.has_hint(&stored_hint)? => self.set_hint(turn, target, stored_hint, false),
-                Ok(Held::Gone) => {}
+                Ok(Held::Gone) => {
+                    if let Some(before) = self.hint(&stored_hint)? {
+                        self.set_hint(turn, target, stored_hint, Some(before), None);
+                    }
+                }
                 Err(error) => log::error!("hint for store {target}: {error}"),
             }
         }
@@ -173,8 +236,8 @@ impl Replica {
             return Ok(());
         }
         let stored_hint = hint::stored(target, &place.stored);
-        if self.has_hint(&stored_hint)? {
-            self.set_hint(turn, target, stored_hint, false);
+        if let Some(before) = self.hint(&stored_hint)? {
+            self.set_hint(turn, target, stored_hint, Some(before), None);
             self.count(Counter::HintsDelivered);
         }
         let waits_for_others = self.hinted_targets(&place.stored)?.iter().any(|&other| other != target);

@@ -164,6 +164,24 @@ pub enum ReplicaCall {
         /// In their stored form, all of this partition.
         keys: Vec<Bytes>,
     },
+    /// Somebody could not keep a copy of this partition for this store: it needs sync. Answered by `Stored`.
+    Missed {
+        /// The asker's number.
+        id: u64,
+        /// Which.
+        partition: Partition,
+    },
+    /// A target knows that it misses something of a partition. Not answered.
+    Told {
+        /// Ignored.
+        id: u64,
+        /// Who.
+        target: StoreId,
+        /// Of which partition.
+        partition: Partition,
+        /// How much had been refused when it was told.
+        count: u64,
+    },
     /// Hold this key no more, if this version is still the newest, nothing of the key is on its way to the disk, nobody waits for it
     /// by a hint, and this store owns no place of it. Answered by `Dropped`.
     Drop {
@@ -191,6 +209,8 @@ impl ReplicaCall {
             | ReplicaCall::Clocks { id, .. }
             | ReplicaCall::Pull { id, .. }
             | ReplicaCall::Objects { id, .. }
+            | ReplicaCall::Missed { id, .. }
+            | ReplicaCall::Told { id, .. }
             | ReplicaCall::Drop { id, .. } => *id,
         }
     }

@@ -21,6 +21,7 @@ mod exchange_drop;
 mod exchange_walk;
 mod hints;
 pub mod messages;
+mod missed;
 pub mod needs_sync;
 mod parking;
 mod pending;
@@ -58,6 +59,7 @@ use crate::storage::{Batch, Engine};
 use crate::wire::message::ReplicaError;
 
 pub use hints::HintGauge;
+pub use missed::Missed;
 
 /// What a Replica is made of.
 #[derive(Clone)]
@@ -78,6 +80,8 @@ pub struct ReplicaParts {
     pub recent_bytes_max: usize,
     /// How many hints it holds.
     pub hints: Arc<HintGauge>,
+    /// What it could not hold for others.
+    pub missed: Arc<Missed>,
     /// The partitions of which it may miss something.
     pub needs_sync: Arc<NeedsSync>,
     /// Whether this store counts in pr and pw.
@@ -152,6 +156,11 @@ impl Replica {
                     self.scan_hints(&mut turn, id, target, after, limit)
                 }
                 ReplicaCall::HandedOff { key, target, clock, .. } => self.handed_off(&mut turn, key, target, clock),
+                ReplicaCall::Missed { id, partition } => self.missed(&mut turn, id, partition),
+                ReplicaCall::Told { target, partition, count, .. } => {
+                    self.told_missed(&mut turn, target, partition, count);
+                    Ok(())
+                }
                 ReplicaCall::Leaves { id, partition, .. } => self.leaves(&mut turn, id, partition, ctx),
                 ReplicaCall::Clocks { id, partition, leaves, after, limit, .. } => {
                     self.clocks(&mut turn, id, partition, &leaves, after, limit)

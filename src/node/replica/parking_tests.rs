@@ -8,12 +8,13 @@ use arc_swap::ArcSwap;
 use tokio::task::LocalSet;
 use tokio::time::sleep;
 
-use super::super::ReplicaParts;
 use super::super::messages::Settle;
 use super::super::needs_sync::{NeedsSync, Why};
+use super::super::{HintGauge, ReplicaParts};
 use super::*;
 use crate::config::{NodeLimits, StorageConfig};
 use crate::core::bucket::Buckets;
+use crate::core::hint::Budget;
 use crate::core::id::{NodeId, StoreId};
 use crate::core::quorum::age::Reading;
 use crate::core::ring::{Member, Motion, Slice};
@@ -107,7 +108,8 @@ impl Stage {
             ring: ring.clone(),
             limits: NodeLimits { calls_in_flight_max, ..NodeLimits::default() },
             recent_bytes_max: 1 << 20,
-            hints: Arc::default(),
+            hints: Arc::new(HintGauge::count(&MemoryDisk::new().open(), Budget::UNBOUNDED).expect("an empty engine")),
+            missed: Arc::default(),
             needs_sync: needs_sync.clone(),
             lease,
             stats,

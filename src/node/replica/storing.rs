@@ -6,7 +6,6 @@ use super::messages::ReplicaReply;
 use super::pending::Stored;
 use super::{Replica, Turn};
 use crate::core::bucket::Conflict;
-use crate::core::hint;
 use crate::core::id::{Partition, StoreId};
 use crate::core::key::Key;
 use crate::core::version::mint::{Doubt, Write};
@@ -33,6 +32,7 @@ impl Replica {
         self.check_time(expires)?;
         self.check_gate()?;
         let place = self.place(&key);
+        self.check_hint(turn, hint, &place)?;
         let (newest, _) = self.newest(&place.stored)?;
         let minted = match decode(&newest)?.mint(write, &mut self.life, &self.parts.limits.object) {
             Ok(minted) => minted,
@@ -76,6 +76,7 @@ impl Replica {
         self.check_gate()?;
         self.count(Counter::ReplicaStores);
         let place = self.place(&key);
+        self.check_hint(turn, hint, &place)?;
         let (newest, in_flight) = self.newest(&place.stored)?;
         let stored = self.stored_reply(id, &place);
         let theirs = Object::decode(&object).map_err(malformed)?;
@@ -130,10 +131,8 @@ impl Replica {
         before: Stored,
         hint: Option<StoreId>,
     ) -> Outcome {
-        if let Some(target) = hint
-            && self.lacks_hint(target, &place)?
-        {
-            self.set_hint(turn, target, hint::stored(target, &place.stored), true);
+        if let (Some(target), Some(record)) = (hint, &record) {
+            self.keep_for(turn, target, &place, record.len())?;
         }
         turn.batch.changes.push((Space::Objects, place.stored.clone(), record.clone()));
         self.pending.push(turn.ticket, place.stored, record, || before);

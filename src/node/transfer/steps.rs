@@ -44,7 +44,7 @@ impl Known for LookedUp<'_> {
     }
 
     fn is_hinted(&self, stored: &Bytes) -> bool {
-        let targets: Vec<StoreId> = self.hints.targets().into_iter().map(|(target, _)| target).collect();
+        let targets = self.hints.targets();
         // What cannot be read may be a hint.
         drain::is_hinted(self.engine, stored, &targets).unwrap_or(true)
     }

@@ -41,6 +41,7 @@ impl State {
             }
             Inspect::Service => Inspection::Service { node: self.id, service: self.service().map(Box::new) },
             Inspect::Cluster => Inspection::Cluster(Box::new(self.cluster())),
+            Inspect::Hints => Inspection::Hints(Box::default()),
             Inspect::Transfers => Inspection::Transfers(Box::default()),
             Inspect::Locate(key) => {
                 let partition = ring.partition_of(&key);

@@ -16,6 +16,7 @@ use super::super::messages::{MoveThrough, ReportTransfers};
 use super::super::{Mover, MoverParts, Presence, Reports};
 use crate::config::{Config, StorageConfig, TransferConfig};
 use crate::core::bucket::Buckets;
+use crate::core::hint::Budget;
 use crate::core::id::{Epoch, NodeId, Partition, StoreId};
 use crate::core::key::Key;
 use crate::core::merkle::Leaves;
@@ -104,7 +105,7 @@ impl Machine {
         let engine: Arc<dyn Engine> = Arc::new(disk.open());
         let storage = StorageConfig::default();
         let (queue, gate) = Disk::start(&env, engine.clone(), &storage, Box::new(|| None), stats.clone());
-        let hints = Arc::new(HintGauge::count(&*engine).expect("the engine reads"));
+        let hints = Arc::new(HintGauge::count(&*engine, Budget::UNBOUNDED).expect("the engine reads"));
         let parts = ReplicaParts {
             store,
             engine: engine.clone(),
@@ -114,6 +115,7 @@ impl Machine {
             limits: Config::default().node.limits,
             recent_bytes_max: 1 << 20,
             hints: hints.clone(),
+            missed: Arc::default(),
             needs_sync: Arc::new(NeedsSync::open(&*engine).expect("the engine reads")),
             lease: Lease::none(),
             stats: stats.clone(),

@@ -1,11 +1,17 @@
 //! Hints: a fallback's copy and the owner that it waits for.
 //!
-//! The copy is an ordinary record under its key. The hint is an entry beside it, ordered by target, so that all that waits for a
-//! node is one range.
+//! The copy is an ordinary record under its key. The hint is an [`Entry`] beside it, ordered by target, so that all that waits for a
+//! node is one range. [`Backlogs`] is the sum of all entries; it says whether a [`Budget`] leaves room for one more.
+
+mod backlog;
+mod entry;
 
 use bytes::{BufMut, Bytes, BytesMut};
 
-use super::id::StoreId;
+use crate::core::id::StoreId;
+
+pub use backlog::{Backlog, Backlogs, Budget, Full};
+pub use entry::Entry;
 
 const TARGET_BYTES: usize = 16;
 
