@@ -44,6 +44,7 @@ mod command_line;
 mod coordination;
 mod fallback;
 mod grown;
+mod hinted;
 mod in_process;
 mod joining;
 mod leader_killed;

@@ -42,6 +42,7 @@ pub async fn dies_and_comes_back(mut cluster: Cluster) {
 
     sleep(Duration::from_secs(1)).await;
     cluster.restart(3).await;
+    cluster.wait_until_ready().await;
     client.put("all three", "1").w(3).strict().await.unwrap();
     sleep(Duration::from_secs(1)).await;
     cluster.kill(&[3]);
