@@ -82,7 +82,7 @@ async fn a_full_budget_refuses_what_is_new_and_keeps_what_is_there() {
     nodes.wait_until_linked().await;
     let client = nodes.client().await;
     // Two owners are up: that is enough for w = 2, whatever is kept for the third.
-    let keys = fill(&client, "refused", 500).await;
+    fill(&client, "refused", 500).await;
     let refused = counted(&client, "hints_refused").await;
     assert!(refused > 0);
     for id in OTHERS {
