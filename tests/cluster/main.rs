@@ -63,6 +63,7 @@ mod overslept;
 mod power_loss;
 mod recovered;
 mod rolled_back;
+mod rolling_restart;
 mod siblings;
 mod slow_start;
 mod staged_changes;
