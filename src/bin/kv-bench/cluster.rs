@@ -10,7 +10,7 @@ use kv::core::request::Options;
 use crate::BenchError;
 use crate::driver::{Data, Driver};
 use crate::measure::Load;
-use crate::nodes::{Nodes, Sync};
+use crate::nodes::{Nodes, Sync, TransferTable};
 use crate::{report, run};
 
 /// The standard set: connections, bytes of a value, keys.
@@ -38,7 +38,7 @@ pub struct Cluster {
 impl Cluster {
     /// Runs the command.
     pub async fn execute(self) -> Result<(), BenchError> {
-        let mut nodes = Nodes::start(self.sync, None, self.dir.as_deref())?;
+        let mut nodes = Nodes::start(self.sync, TransferTable::default(), self.dir.as_deref())?;
         nodes.wait_until_ready().await?;
         let quorum = Some(QuorumSize::Count(2));
         let options = Options { n: Some(3), r: quorum, w: quorum, ..Options::default() };

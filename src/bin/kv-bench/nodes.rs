@@ -80,10 +80,15 @@ struct NodeFile {
     transfer: TransferTable,
 }
 
-#[derive(Serialize)]
-struct TransferTable {
+/// How fast partitions move; what is left out is as usual.
+#[derive(Clone, Default, Serialize)]
+pub struct TransferTable {
+    /// Bytes a second.
     #[serde(skip_serializing_if = "Option::is_none")]
-    bytes_per_s_max: Option<u64>,
+    pub bytes_per_s_max: Option<u64>,
+    /// Percent of the time that a page may be under way.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub busy_percent_max: Option<u32>,
 }
 
 #[derive(Serialize)]
@@ -97,20 +102,19 @@ pub struct Nodes {
     addresses: Vec<String>,
     directory: TempDir,
     sync: Sync,
-    transfer_bytes_per_s_max: Option<u64>,
+    transfer: TransferTable,
 }
 
 impl Nodes {
-    /// Starts three, with their data below a directory or in the system's temporary one, and this limit of what they copy, or the
-    /// usual one. They may not serve yet.
-    pub fn start(sync: Sync, transfer_bytes_per_s_max: Option<u64>, below: Option<&Path>) -> Result<Nodes, BenchError> {
+    /// Starts three, with their data below a directory or in the system's temporary one. They may not serve yet.
+    pub fn start(sync: Sync, transfer: TransferTable, below: Option<&Path>) -> Result<Nodes, BenchError> {
         let made = match below {
             Some(below) => TempDir::with_prefix_in("kv-bench-", below),
             None => TempDir::with_prefix("kv-bench-"),
         };
         let directory = made.map_err(BenchError::io("make a directory for the nodes"))?;
         let addresses = free_addresses(NODES).map_err(BenchError::io("find free ports"))?;
-        let mut nodes = Nodes { processes: Vec::new(), addresses, directory, sync, transfer_bytes_per_s_max };
+        let mut nodes = Nodes { processes: Vec::new(), addresses, directory, sync, transfer };
         nodes.write_files().map_err(BenchError::io("write the nodes' configuration"))?;
         (1..=NODES).try_for_each(|id| nodes.spawn(id))?;
         Ok(nodes)
@@ -165,7 +169,7 @@ impl Nodes {
             data_dir: self.directory.path().join(format!("data{id}")),
             arbiters: 1,
             storage: StorageTable { sync: self.sync },
-            transfer: TransferTable { bytes_per_s_max: self.transfer_bytes_per_s_max },
+            transfer: self.transfer.clone(),
         };
         fs::write(self.file(id, "toml"), to_toml(&node))
     }

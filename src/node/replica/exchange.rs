@@ -23,7 +23,7 @@ use crate::wire::message::{self, ReplicaError};
 type Outcome = Result<(), ReplicaError>;
 
 /// What one call reads at most: a millisecond's work, as long as the disk need not be waited for.
-pub(super) const BUDGET: Budget = Budget { keys: 512, bytes: 1 << 20 };
+pub(super) const BUDGET: Budget = Budget { keys: 128, bytes: 256 << 10 };
 /// How many keys one call searches for at most.
 const SEARCHED_MAX: usize = 128;
 

@@ -53,7 +53,9 @@ pub(super) enum Outcome {
 pub(super) struct Flight {
     pub task: TaskId,
     pub whom: Whom,
-    /// When it is given up.
+    /// When it began,
+    pub begun: Duration,
+    /// and when it is given up.
     pub deadline: Duration,
     step: Step,
     waiting: BTreeSet<u64>,
@@ -62,8 +64,15 @@ pub(super) struct Flight {
 
 impl Flight {
     /// A step whose calls have these numbers.
-    pub fn new(task: TaskId, whom: Whom, deadline: Duration, step: Step, calls: BTreeSet<u64>) -> Flight {
-        Flight { task, whom, deadline, step, waiting: calls, came: vec![] }
+    pub fn new(
+        task: TaskId,
+        whom: Whom,
+        begun: Duration,
+        patience: Duration,
+        step: Step,
+        calls: BTreeSet<u64>,
+    ) -> Flight {
+        Flight { task, whom, begun, deadline: begun + patience, step, waiting: calls, came: vec![] }
     }
 
     /// The numbers of the calls that were not answered.

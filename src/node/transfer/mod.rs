@@ -97,6 +97,8 @@ pub struct Mover {
     calls: BTreeMap<u64, u64>,
     last: u64,
     pace: Pace,
+    /// The same for the microseconds that steps are under way.
+    busy: Pace,
     checkpoints: Checkpoints,
     /// The sources that were copied from, of partitions that are still in the same motion.
     done: BTreeMap<Aged, BTreeSet<StoreId>>,
@@ -124,6 +126,8 @@ impl Mover {
         let checkpoints = Checkpoints::open(&parts.engine, parts.disk.clone())?;
         let transfer = &parts.config.node.transfer;
         let pace = Pace::new(transfer.bytes_per_s_max, Duration::ZERO);
+        // A percent of a second are ten thousand microseconds.
+        let busy = Pace::new(u64::from(transfer.busy_percent_max) * 10_000, Duration::ZERO);
         let sweep = Sweep::new(Duration::from_millis(transfer.sweep_interval_ms));
         Ok(Mover {
             parts,
@@ -135,6 +139,7 @@ impl Mover {
             calls: BTreeMap::new(),
             last: 0,
             pace,
+            busy,
             checkpoints,
             done: BTreeMap::new(),
             finished: BTreeMap::new(),

@@ -69,15 +69,21 @@ impl Mover {
     /// Begins as many steps as may be under way now, and sees to it that it looks again when the next one may begin.
     pub(super) fn go_on(&mut self, ctx: &mut Context<Self>) {
         let at_once_max = self.parts.config.node.transfer.at_once_max as usize;
-        let mut wait = self.pace.wait(self.clock());
+        let mut wait = self.wait();
         while wait.is_zero() {
             let candidates = self.tasks.values().filter_map(|task| task.candidate());
             let busy = self.tasks.values().filter_map(|task| task.busy());
             let Some(id) = turn(self.clock(), candidates, busy, at_once_max) else { break };
             self.step(id, ctx);
-            wait = self.pace.wait(self.clock());
+            wait = self.wait();
         }
         self.set_alarm(wait, ctx);
+    }
+
+    /// How long nothing may begin.
+    fn wait(&mut self) -> Duration {
+        let clock = self.clock();
+        self.pace.wait(clock).max(self.busy.wait(clock))
     }
 
     fn set_alarm(&mut self, pace: Duration, ctx: &mut Context<Self>) {
@@ -141,7 +147,7 @@ impl Mover {
             }
         };
         let calls = (first..=self.last).map(|sequence| Origin::Transfer.number(sequence)).collect();
-        let flight = Flight::new(id, whom, clock + patience, wanted, calls);
+        let flight = Flight::new(id, whom, clock, patience, wanted, calls);
         self.calls.extend(flight.waiting().iter().map(|call| (*call, first)));
         self.flights.insert(first, flight);
         if empty {
@@ -186,6 +192,7 @@ impl Mover {
     fn landed(&mut self, number: u64, ctx: &mut Context<Self>) {
         let Some(flight) = self.flights.remove(&number) else { return };
         let (id, whom, clock) = (flight.task, flight.whom, self.clock());
+        self.busy.spend(clock.saturating_sub(flight.begun).as_micros() as u64);
         let view = self.parts.ring.load_full();
         let who = match whom {
             Whom::Own => "this node".to_string(),

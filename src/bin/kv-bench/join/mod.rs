@@ -20,7 +20,7 @@ use kv::wire::report::{Inspect, Inspection};
 use tokio::task::LocalSet;
 
 use crate::BenchError;
-use crate::nodes::{Nodes, Sync};
+use crate::nodes::{Nodes, Sync, TransferTable};
 use load::{Load, Shape};
 use outcome::{Copied, Outcome};
 
@@ -47,6 +47,9 @@ pub struct Join {
     /// `[transfer] bytes_per_s_max` of all nodes; left out: their default.
     #[arg(long)]
     bytes_per_s_max: Option<u64>,
+    /// `[transfer] busy_percent_max` of all nodes; left out: their default.
+    #[arg(long)]
+    busy_percent_max: Option<u32>,
     /// When the nodes sync.
     #[arg(long, value_enum, default_value_t = Sync::Always)]
     sync: Sync,
@@ -68,7 +71,8 @@ impl Join {
     }
 
     async fn run(self) -> Result<(), BenchError> {
-        let mut nodes = Nodes::start(self.sync, self.bytes_per_s_max, self.dir.as_deref())?;
+        let transfer = TransferTable { bytes_per_s_max: self.bytes_per_s_max, busy_percent_max: self.busy_percent_max };
+        let mut nodes = Nodes::start(self.sync, transfer, self.dir.as_deref())?;
         nodes.wait_until_ready().await?;
         let client = Client::connect(nodes.addresses().to_vec()).await.map_err(asked("the nodes"))?;
         let shape = Shape { rate: self.rate, keys: self.keys, value_bytes: self.value_bytes as usize };
