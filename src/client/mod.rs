@@ -65,6 +65,8 @@ mod tree;
 
 use std::sync::Arc;
 
+use tokio::time::Instant;
+
 pub use answer::{Read, Written};
 pub use builder::Builder;
 pub use context::{BadContext, Context};
@@ -108,11 +110,11 @@ impl Client {
     /// Asks one node for a report; for tools.
     ///
     /// # Errors
-    /// [`ClientError::UnknownNode`] if the ring does not know it, [`ClientError::Connect`] if it cannot be reached.
+    /// [`ClientError::UnknownNode`] if not even a ring that was just asked for knows it, [`ClientError::Connect`] if it cannot be reached.
     pub async fn inspect(&self, node: NodeId, what: Inspect) -> Result<Inspection, ClientError> {
-        let view = self.topology.view();
-        let link = view.node(node).ok_or(ClientError::UnknownNode(node))?;
-        dispatch::inspect(link, what, self.topology.settings().timeout).await
+        let timeout = self.topology.settings().timeout;
+        let link = self.topology.node(node, Instant::now() + timeout).await?;
+        dispatch::inspect(&link, what, timeout).await
     }
 
     /// Asks any node for a report.

@@ -3,7 +3,7 @@
 //! The client holds a copy of the ring and a link to every member. A key has a favourite among its owners, the same for all
 //! clients, so that writers of one key meet at one coordinator; which one it is depends on the key, so that the load is spread.
 //! Whoever is down or slow is asked last. The copy is renewed in the background when an answer comes from a newer ring or a node
-//! fails, and before the next attempt when a key has moved.
+//! fails, and before the next attempt when a key has moved or a node is asked for that it does not name.
 
 use std::collections::BTreeMap;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -79,6 +79,19 @@ impl Topology {
     /// The ring as it is known now.
     pub fn view(&self) -> Arc<View> {
         self.lock().view.clone()
+    }
+
+    /// The link to a node. If it is unknown here it may have come since: the ring is asked for first.
+    ///
+    /// # Errors
+    /// [`ClientError::UnknownNode`], also if nobody shows a ring.
+    pub async fn node(&self, node: NodeId, deadline: Instant) -> Result<Arc<Link>, ClientError> {
+        if self.view().node(node).is_none()
+            && let Err(error) = self.learn(None, None, deadline).await
+        {
+            log::debug!("the ring was not learnt: {error}");
+        }
+        self.view().node(node).cloned().ok_or(ClientError::UnknownNode(node))
     }
 
     /// A pause of about this length.

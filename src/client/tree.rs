@@ -56,12 +56,11 @@ impl Client {
     /// Asks the coordination service through this node.
     ///
     /// # Errors
-    /// As [`Client::tree`], and [`ClientError::UnknownNode`] if the ring does not know it.
+    /// As [`Client::tree`], and [`ClientError::UnknownNode`] if not even a ring that was just asked for knows it.
     pub async fn tree_through(&self, node: NodeId, request: TreeRequest) -> Result<TreeAnswer, ClientError> {
-        let view = self.topology.view();
-        let link = view.node(node).ok_or(ClientError::UnknownNode(node))?;
         let deadline = self.deadline(&request);
-        self.ask_tree(link, request, deadline).await.map_err(|unanswered| match unanswered {
+        let link = self.topology.node(node, deadline).await?;
+        self.ask_tree(&link, request, deadline).await.map_err(|unanswered| match unanswered {
             Unanswered::Elsewhere(failure) => failure.into(),
             Unanswered::Unreached(reason) => ClientError::Connect { tried: vec![(link.address().into(), reason)] },
             Unanswered::For(error) => error,

@@ -81,6 +81,16 @@ async fn a_newer_epoch_in_an_answer_is_learnt() {
 }
 
 #[tokio::test]
+async fn a_node_that_has_come_since_is_found() {
+    let cluster = FakeCluster::start(3, 1).await;
+    cluster.change_ring(1, &[1, 2]);
+    let client = client(&cluster).await;
+    cluster.change_ring(1, &[1, 2, 3]);
+    let Inspection::Status(status) = client.inspect(NodeId(3), Inspect::Status).await.unwrap() else { panic!() };
+    assert_eq!(status.node, NodeId(3));
+}
+
+#[tokio::test]
 async fn a_node_of_another_cluster_is_refused() {
     let cluster = FakeCluster::start(1, 1).await;
     let result = Client::builder().servers(cluster.addresses()).cluster("other").connect().await;
