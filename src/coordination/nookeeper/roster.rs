@@ -4,6 +4,9 @@
 //! leaves a majority of living voters: whoever is missing is added as a learner, learners that have caught up begin to vote,
 //! then voters that are not wished for cease to, and last, stores that are gone are taken out. While a voter that is wished
 //! for cannot be had yet, the one that it is to replace stays.
+//!
+//! A change of the voters is two entries of the log: both sets together, then the new one alone. A leader that is replaced, or gives
+//! up waiting, between them leaves both in force; whoever leads then finishes that before anything else.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -31,6 +34,8 @@ enum Step {
     Demote(RaftId),
     /// Takes no part any more.
     Remove(RaftId),
+    /// The newer one of two sets of voters is the only one.
+    Finish,
 }
 
 /// Who takes part at present, and how they are.
@@ -38,6 +43,8 @@ struct Present<'a> {
     /// Whose view this is.
     leader: RaftId,
     voters: BTreeSet<RaftId>,
+    /// Whether an earlier change of the voters is half done: two sets of them are in force.
+    is_half_done: bool,
     /// Voters and learners.
     nodes: BTreeMap<RaftId, Endpoint>,
     is_live: &'a dyn Fn(RaftId) -> bool,
@@ -47,6 +54,9 @@ struct Present<'a> {
 impl Present<'_> {
     /// The next step, or `None` if all is as wished or has to wait.
     fn next(&self, wish: &Roster) -> Option<Step> {
+        if self.is_half_done {
+            return Some(Step::Finish);
+        }
         let named = |store| RaftId { generation: self.leader.generation, store };
         let members: BTreeMap<RaftId, &Endpoint> = wish.members.iter().map(|(id, at)| (named(*id), at)).collect();
         let voters: BTreeSet<RaftId> =
@@ -122,10 +132,10 @@ fn next(own: RaftId, raft: &openraft::Raft<Types>, links: &Links, wish: &Roster)
         return None;
     }
     let membership = metrics.membership_config;
-    // One change after the other: while one is under way, its entry is not applied or it has two sets of voters.
+    // One change after the other: while one is under way, its entry is not applied.
     let is_applied = metrics.last_applied.map(|id| id.index) >= membership.log_id().map(|id| id.index);
     let membership = membership.membership();
-    if !is_applied || membership.get_joint_config().len() != 1 {
+    if !is_applied {
         return None;
     }
     let last = metrics.last_log_index.unwrap_or(0);
@@ -137,6 +147,7 @@ fn next(own: RaftId, raft: &openraft::Raft<Types>, links: &Links, wish: &Roster)
     Present {
         leader: own,
         voters: membership.voter_ids().collect(),
+        is_half_done: membership.get_joint_config().len() > 1,
         nodes: membership.nodes().map(|(id, node)| (*id, node.clone())).collect(),
         is_live: &|id| links.is_live(id),
         has_caught_up: &has_caught_up,
@@ -153,6 +164,8 @@ fn change(step: Step) -> ChangeMembers<RaftId, Endpoint> {
         Step::Promote(id) => ChangeMembers::AddVoterIds(BTreeSet::from([id])),
         Step::Demote(id) => ChangeMembers::RemoveVoters(BTreeSet::from([id])),
         Step::Remove(id) => ChangeMembers::RemoveNodes(BTreeSet::from([id])),
+        // Nobody more than the newer set has.
+        Step::Finish => ChangeMembers::AddVoterIds(BTreeSet::new()),
     }
 }
 
@@ -184,6 +197,18 @@ mod tests {
         dead: &[u128],
         wish: &Roster,
     ) -> (Vec<String>, Vec<u128>) {
+        steps_after(false, leader, voters, learners, dead, wish)
+    }
+
+    /// The same; perhaps after a change that was half done.
+    fn steps_after(
+        mut is_half_done: bool,
+        leader: u128,
+        voters: &[u128],
+        learners: &[u128],
+        dead: &[u128],
+        wish: &Roster,
+    ) -> (Vec<String>, Vec<u128>) {
         let mut voting: BTreeSet<RaftId> = voters.iter().copied().map(id).collect();
         let mut nodes: BTreeMap<RaftId, Endpoint> = voters.iter().chain(learners).map(|s| (id(*s), at(*s))).collect();
         let is_live = |id: RaftId| !dead.contains(&id.store.0);
@@ -192,6 +217,7 @@ mod tests {
             let present = Present {
                 leader: id(leader),
                 voters: voting.clone(),
+                is_half_done,
                 nodes: nodes.clone(),
                 is_live: &is_live,
                 has_caught_up: &is_live,
@@ -218,6 +244,10 @@ mod tests {
                     nodes.remove(&id);
                     format!("remove {}", id.store.0)
                 }
+                Step::Finish => {
+                    is_half_done = false;
+                    "finish".into()
+                }
             });
             assert!(made.len() < 50, "it does not end: {made:?}");
         }
@@ -235,6 +265,14 @@ mod tests {
     fn a_voter_stays_until_its_successor_votes() {
         let (made, voters) = steps(1, &[1, 2, 3], &[4], &[4], &wish(&[1, 2, 4], &[1, 2, 4]));
         assert_eq!((made, voters), (vec![], vec![1, 2, 3]));
+    }
+
+    #[test]
+    fn what_a_former_leader_left_half_done_is_finished_first() {
+        let (made, voters) = steps_after(true, 1, &[1, 2, 3], &[], &[3], &wish(&[1, 2, 4], &[1, 2, 4]));
+        assert_eq!(made, ["finish", "add 4", "promote 4", "demote 3", "remove 3"]);
+        assert_eq!(voters, [1, 2, 4]);
+        assert_eq!(steps_after(true, 1, &[1, 2, 3], &[], &[], &Roster::default()).0, ["finish"]);
     }
 
     #[test]
