@@ -34,6 +34,8 @@ pub struct Drained {
     pub hinted: u64,
     /// Left, because they changed meanwhile, or the store has a place of them by now.
     pub changed: u64,
+    /// Left, because all owners that are to have them are lost, and their heirs have no places yet.
+    pub orphaned: u64,
     /// Left, because they cannot be read. Nothing can be done for them here, and nothing is deleted that cannot be read.
     pub unreadable: u64,
 }
@@ -41,7 +43,7 @@ pub struct Drained {
 impl Drained {
     /// Whether nothing is left that an owner could still get from here.
     pub fn is_empty(&self) -> bool {
-        self.hinted == 0 && self.changed == 0
+        self.hinted == 0 && self.changed == 0 && self.orphaned == 0
     }
 }
 
@@ -64,6 +66,8 @@ struct Owner {
     store: StoreId,
     /// The first of its places, if it has one on each side of a motion.
     place: usize,
+    /// What it held is gone for good. It is not waited for: its heir copies from the others.
+    is_lost: bool,
 }
 
 #[derive(Clone, PartialEq, Eq, Debug)]
@@ -94,25 +98,22 @@ enum Exchange {
 }
 
 impl Drain {
-    /// A drain to the owners of a partition, one of `partitions`; those of both sides if it is in motion.
-    pub fn new(slice: &Slice, partitions: u32) -> Drain {
-        let mut owners: Vec<Owner> = vec![];
-        for side in [&slice.owners[..], slice.others()] {
-            for (place, &store) in side.iter().enumerate() {
-                match owners.iter_mut().find(|owner| owner.store == store) {
-                    Some(owner) => owner.place = owner.place.min(place),
-                    None => owners.push(Owner { store, place }),
-                }
-            }
-        }
+    /// A drain to the owners of a partition, one of `partitions`; those of both sides if it is in motion. What `lost` ones held is
+    /// gone for good.
+    pub fn new(slice: &Slice, lost: &BTreeSet<StoreId>, partitions: u32) -> Drain {
         Drain {
-            owners,
+            owners: owners(slice, lost),
             drained: Drained::default(),
             round: 0..0,
             held: BTreeMap::new(),
             sums: Leaves::new(leaf_count(partitions)),
             stage: Stage::Look,
         }
+    }
+
+    /// Whether it goes to these owners.
+    pub fn goes_to(&self, slice: &Slice, lost: &BTreeSet<StoreId>) -> bool {
+        self.owners == owners(slice, lost)
     }
 
     /// How far it is; in the end, what became of everything.
@@ -150,6 +151,7 @@ impl Drain {
                 Some(_) if Key::from_stored(&stored).is_none() => self.drained.unreadable += 1,
                 None => self.drained.unreadable += 1,
                 Some(_) if known.is_hinted(&stored) => self.drained.hinted += 1,
+                Some(_) if self.is_orphaned(&stored, known) => self.drained.orphaned += 1,
                 Some(clock) => {
                     self.sums.add(&stored, clock);
                     self.held.insert(stored, clock);
@@ -164,12 +166,17 @@ impl Drain {
         self.end_of_round();
     }
 
-    /// To the owner with this number, if there is anything for it.
+    /// Whether nobody is left of those who are to have a key.
+    fn is_orphaned(&self, stored: &Bytes, known: &dyn Known) -> bool {
+        let places = Key::from_stored(stored).map_or(0, |(_, key)| known.replicas(&key));
+        self.owners.iter().all(|owner| owner.is_lost || owner.place >= places)
+    }
+
+    /// To the owner with this number, or the next one that is not lost, if there is anything for it.
     fn owner(&self, number: usize) -> Stage {
-        if number < self.owners.len() && !self.held.is_empty() {
-            Stage::Owner(number, Exchange::Leaves)
-        } else {
-            Stage::Drop
+        match (number..self.owners.len()).find(|&number| !self.owners[number].is_lost) {
+            Some(number) if !self.held.is_empty() => Stage::Owner(number, Exchange::Leaves),
+            _ => Stage::Drop,
         }
     }
 
@@ -264,6 +271,20 @@ impl Drain {
         self.round = self.round.end..(self.round.end + self.leaves_at_once()).min(self.sums.count());
         self.stage = if self.round.is_empty() { Stage::Done } else { Stage::List(None) };
     }
+}
+
+/// All owners of a partition.
+fn owners(slice: &Slice, lost: &BTreeSet<StoreId>) -> Vec<Owner> {
+    let mut owners: Vec<Owner> = vec![];
+    for side in [&slice.owners[..], slice.others()] {
+        for (place, &store) in side.iter().enumerate() {
+            match owners.iter_mut().find(|owner| owner.store == store) {
+                Some(owner) => owner.place = owner.place.min(place),
+                None => owners.push(Owner { store, place, is_lost: lost.contains(&store) }),
+            }
+        }
+    }
+    owners
 }
 
 impl Work for Drain {

@@ -13,7 +13,8 @@
 //!    one pass is enough, however much is written meanwhile.
 //! 2. *A store drains* ([`Drain`]). It holds keys of which it has no place: it has left, its arrival was turned back, or it was absent for
 //!    long. It compares what it holds with every present owner, sends what an owner lacks, and when all owners of a
-//!    key have acknowledged its version as durable, it drops that version and no other.
+//!    key have acknowledged its version as durable, it drops that version and no other. An owner that is lost for good is not waited
+//!    for, if there is another: whoever takes its place copies from all who remain.
 //!
 //! Both are [`Work`]: values that say what they want next ([`Step`]) and are told what came of it. They know neither time nor links.
 //! Whoever executes them repeats a step that failed, after a pause; asks of all works together no faster than [`Pace`] allows; and

@@ -15,8 +15,17 @@ pub type Aged = (Partition, Epoch);
 pub struct Agenda {
     /// Where it arrives.
     pub arriving: BTreeMap<Aged, Arrival>,
-    /// What it holds without a place of it, with the owners that it goes to.
-    pub draining: BTreeMap<Aged, Slice>,
+    /// What it holds without a place of it.
+    pub draining: BTreeMap<Aged, Delivery>,
+}
+
+/// One partition that it drains.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct Delivery {
+    /// To whose owners it goes.
+    pub slice: Slice,
+    /// Of these, who is lost for good.
+    pub lost: BTreeSet<StoreId>,
 }
 
 /// One partition that it arrives in.
@@ -75,7 +84,9 @@ impl Agenda {
                 let state = known.state(ring, aged, &slice, place);
                 agenda.arriving.insert(aged, Arrival { place, owners: slice.owners, state });
             } else if !slice.owners.contains(&known.own) && !slice.others().contains(&known.own) {
-                agenda.draining.insert(aged, slice);
+                let owners = slice.owners.iter().chain(slice.others());
+                let lost = owners.copied().filter(|&owner| known.is_lost(owner)).collect();
+                agenda.draining.insert(aged, Delivery { slice, lost });
             }
         }
         agenda
@@ -216,6 +227,16 @@ mod tests {
         let agenda = agenda(None, &[1], true, &[]);
         assert_eq!(*state(&agenda), ArrivalState::Complete);
         assert_eq!(agenda.arrived().collect::<Vec<_>>(), [(Partition(1), SINCE)]);
+    }
+
+    #[test]
+    fn it_knows_whom_a_drain_need_not_reach() {
+        let lost = |presence: Option<&Presence>| {
+            agenda(presence, &[], false, &[]).draining[&(Partition(2), SINCE)].lost.clone()
+        };
+        assert!(lost(None).is_empty());
+        let without = presence(&[(0, 5), (1, 5), (4, 5)]).without([StoreId(2), StoreId(3)]);
+        assert_eq!(lost(Some(&without)), BTreeSet::from([StoreId(2)]));
     }
 
     #[test]

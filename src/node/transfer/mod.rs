@@ -189,9 +189,13 @@ impl Mover {
     /// Forgets what belongs to an earlier age of a partition.
     fn end_tasks(&mut self, ctx: &mut Context<Self>) {
         let agenda = &self.agenda;
-        self.tasks.retain(|id, _| match id {
-            TaskId::Transfer(id) => agenda.arriving.contains_key(&(id.partition, id.since)),
-            TaskId::Drain(aged) => agenda.draining.contains_key(aged),
+        self.tasks.retain(|id, task| match (id, &task.job) {
+            (TaskId::Transfer(id), _) => agenda.arriving.contains_key(&(id.partition, id.since)),
+            // An owner may be lost while it is waited for: then it begins again without that one.
+            (TaskId::Drain(aged), Job::Drain(drain)) => {
+                agenda.draining.get(aged).is_some_and(|to| drain.goes_to(&to.slice, &to.lost))
+            }
+            (TaskId::Drain(_), Job::Transfer(_)) => false,
         });
         let (tasks, calls) = (&self.tasks, &mut self.calls);
         self.flights.retain(|_, flight| {
@@ -222,9 +226,9 @@ impl Mover {
             };
             self.tasks.entry(TaskId::Transfer(id)).or_insert_with(begin).is_wanted = true;
         }
-        for (aged, slice) in self.agenda.draining.iter().filter(|(aged, _)| !self.drained.contains(aged)) {
-            let begin =
-                || Task::new(TaskId::Drain(*aged), Job::Drain(Drain::new(slice, ring.partitions()).into()), now);
+        for (aged, to) in self.agenda.draining.iter().filter(|(aged, _)| !self.drained.contains(aged)) {
+            let drain = || Drain::new(&to.slice, &to.lost, ring.partitions());
+            let begin = || Task::new(TaskId::Drain(*aged), Job::Drain(drain().into()), now);
             self.tasks.entry(TaskId::Drain(*aged)).or_insert_with(begin);
         }
     }
@@ -236,7 +240,7 @@ impl Mover {
             self.told.clear();
             self.told_everything = clock;
         }
-        let is_named = |aged: &Aged| self.agenda.draining.get(aged).is_some_and(|slice| slice.draining.contains(&own));
+        let is_named = |aged: &Aged| self.agenda.draining.get(aged).is_some_and(|to| to.slice.draining.contains(&own));
         let arrived: Vec<Aged> = self.agenda.arrived().filter(|aged| !self.told.contains(aged)).collect();
         let drained = self.drained.iter().filter(|aged| is_named(aged) && !self.told.contains(aged));
         let drained: Vec<Aged> = drained.copied().collect();

@@ -261,12 +261,17 @@ impl Mover {
             }
             (TaskId::Drain(aged), Job::Drain(drain)) => {
                 let drained = drain.drained();
-                let slice = self.agenda.draining.get(&aged);
+                let to = self.agenda.draining.get(&aged);
                 if !drained.is_empty()
-                    && let Some(slice) = slice
+                    && let Some(to) = to
                 {
-                    let reason = format!("{} keys are kept for others, {} changed", drained.hinted, drained.changed);
-                    let again = Job::Drain(Drain::new(slice, self.parts.ring.load().ring.partitions()).into());
+                    let Drained { hinted, changed, orphaned, .. } = drained;
+                    let reason = match orphaned {
+                        0 => format!("{hinted} keys are kept for others, {changed} changed"),
+                        _ => format!("{orphaned} keys have no owner left that could take them"),
+                    };
+                    let again =
+                        Job::Drain(Drain::new(&to.slice, &to.lost, self.parts.ring.load().ring.partitions()).into());
                     if let Some(task) = self.tasks.get_mut(&id) {
                         task.begins_again(again, clock, reason);
                     }

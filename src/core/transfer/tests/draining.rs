@@ -1,5 +1,7 @@
 //! A store gives back what it has no place of, while the owners are written to and do not always answer.
 
+use std::collections::BTreeSet;
+
 use bytes::Bytes;
 use proptest::prelude::*;
 
@@ -18,6 +20,8 @@ struct World {
     /// By their numbers, from one.
     owners: Vec<Store>,
     slice: Slice,
+    /// Owners that are lost for good.
+    lost: BTreeSet<StoreId>,
     drain: Drain,
     rules: Rules,
     /// Whether something was dropped that an owner lacks.
@@ -45,14 +49,23 @@ impl World {
         World {
             own: Store::new(page),
             owners: vec![Store::new(page + 2); 4],
-            drain: Drain::new(&slice, PARTITIONS),
+            drain: Drain::new(&slice, &BTreeSet::new(), PARTITIONS),
             slice,
+            lost: BTreeSet::new(),
             rules: Rules::default(),
             is_lost: false,
         }
     }
 
+    /// Without these owners.
+    fn without(mut self, lost: impl IntoIterator<Item = u128>) -> World {
+        self.lost = lost.into_iter().map(StoreId).collect();
+        self.drain = Drain::new(&self.slice, &self.lost, PARTITIONS);
+        self
+    }
+
     fn owner(&mut self, store: StoreId) -> &mut Store {
+        assert!(!self.lost.contains(&store), "nobody answers for what is lost");
         &mut self.owners[store.0 as usize - 1]
     }
 
@@ -98,12 +111,22 @@ impl World {
         if object.clock() != clock || self.rules.is_hinted(&stored) {
             return false;
         }
-        let n = self.rules.replicas(key);
-        let needed: Vec<StoreId> =
-            self.slice.owners.iter().take(n).chain(self.slice.others().iter().take(n)).copied().collect();
+        let needed = self.needed(key);
+        self.is_lost |= needed.is_empty();
         self.is_lost |= needed.into_iter().any(|owner| !self.owner(owner).covers(&stored, &object));
         self.own.held.remove(&stored);
         true
+    }
+
+    /// Who is to have a key, of those who are left.
+    fn needed(&self, key: &Key) -> Vec<StoreId> {
+        let n = self.rules.replicas(key);
+        let places = self.slice.owners.iter().take(n).chain(self.slice.others().iter().take(n));
+        places.filter(|owner| !self.lost.contains(owner)).copied().collect()
+    }
+
+    fn is_orphaned(&self, stored: &Bytes) -> bool {
+        Key::from_stored(stored).is_some_and(|(_, key)| self.needed(&key).is_empty())
     }
 
     fn finish(&mut self) {
@@ -117,7 +140,7 @@ impl World {
     }
 
     fn drain_again(&mut self) {
-        self.drain = Drain::new(&self.slice, PARTITIONS);
+        self.drain = Drain::new(&self.slice, &self.lost, PARTITIONS);
         self.finish();
     }
 }
@@ -141,9 +164,10 @@ proptest! {
         in_motion: bool,
         held in proptest::collection::vec((0..60u16, any::<bool>(), 0..6usize), 0..80),
         unreadable in proptest::collection::btree_set(0..60u16, 0..3),
+        lost in proptest::collection::btree_set(1..5u128, 0..3),
         events in proptest::collection::vec(happens(), 0..150),
     ) {
-        let mut world = World::new(page, in_motion);
+        let mut world = World::new(page, in_motion).without(lost);
         for (number, covers, known_to) in held {
             world.own.write(number, 9, covers, 10);
             let object = world.own.held[&stored(number)].clone();
@@ -155,9 +179,10 @@ proptest! {
         world.drain_again();
         prop_assert!(!world.is_lost);
         prop_assert!(world.drain.drained().changed == 0);
-        let stays = |stored: &Bytes| world.own.unreadable.contains(stored) || world.rules.is_hinted(stored);
-        prop_assert!(world.own.held.keys().all(stays));
-        prop_assert_eq!(world.drain.drained().is_empty(), !world.own.held.keys().any(|k| world.rules.is_hinted(k) && !world.own.unreadable.contains(k)));
+        let waits = |stored: &Bytes| world.rules.is_hinted(stored) || world.is_orphaned(stored);
+        prop_assert!(world.own.held.keys().all(|stored| world.own.unreadable.contains(stored) || waits(stored)));
+        let is_left = world.own.held.keys().any(|stored| waits(stored) && !world.own.unreadable.contains(stored));
+        prop_assert_eq!(world.drain.drained().is_empty(), !is_left);
     }
 }
 
@@ -182,6 +207,31 @@ fn an_owner_beyond_the_buckets_n_gets_nothing() {
     assert_eq!(world.owners.iter().map(|owner| owner.held.len()).collect::<Vec<_>>(), [100, 0, 0, 0]);
     assert!(world.own.held.is_empty());
     assert_eq!(world.rules.replicas(&key(1)), 1);
+}
+
+#[test]
+fn an_owner_that_is_lost_is_not_waited_for() {
+    let mut world = World::new(50, false).without([2]);
+    world.rules.all_have = Some(3);
+    (0..100).for_each(|number| world.own.write(number, 9, true, 10));
+    world.finish();
+    assert!(world.own.held.is_empty() && !world.is_lost && world.drain.drained().is_empty());
+    assert_eq!(world.owners.iter().map(|owner| owner.held.len()).collect::<Vec<_>>(), [100, 0, 100, 0]);
+}
+
+#[test]
+fn what_only_lost_owners_are_to_have_is_kept() {
+    let mut world = World::new(50, false).without([1]);
+    world.rules.all_have = Some(1);
+    world.own.write(1, 9, true, 10);
+    world.finish();
+    let drained = world.drain.drained();
+    assert_eq!((world.own.held.len(), drained.orphaned, drained.is_empty()), (1, 1, false));
+    let heir = Slice::at_rest([4, 2, 3].map(StoreId).to_vec());
+    assert!(world.drain.goes_to(&world.slice, &world.lost) && !world.drain.goes_to(&heir, &world.lost));
+    world.slice = heir;
+    world.drain_again();
+    assert!(world.own.held.is_empty() && !world.is_lost);
 }
 
 #[test]
