@@ -52,7 +52,7 @@ pub fn advance(slices: &[Slice], target: &Target, facts: &Facts, epoch: Epoch, w
             if first {
                 steps
                     .extend(rested(slice, partition, facts).into_iter().map(|store| (partition, Step::Drained(store))));
-                if is_redirected(slice, &goal) && may_begin(slice, &goal, facts) {
+                if is_redirected(slice, &goal, facts) {
                     let redirected = redirected(slice, goal, epoch, facts);
                     if slots.exchange(slice, &redirected) {
                         *slice = redirected;
@@ -80,10 +80,12 @@ fn may_begin(slice: &Slice, goal: &[StoreId], facts: &Facts) -> bool {
     !goal.is_empty() && goal.iter().all(|store| facts.members.contains(store) && !slice.draining.contains(store))
 }
 
-/// Whether a partition is pending to something else than a goal that is new as well: an owner was lost meanwhile, and has an heir.
-fn is_redirected(slice: &Slice, goal: &[StoreId]) -> bool {
+/// Whether a partition is pending to something else than a goal that is new as well, and may begin to be: an owner was lost meanwhile,
+/// and has an heir.
+pub(super) fn is_redirected(slice: &Slice, goal: &[StoreId], facts: &Facts) -> bool {
     let others = slice.others();
-    matches!(slice.motion, Some(Motion::Pending(_))) && others != goal && slice.owners != goal
+    let is_other = matches!(slice.motion, Some(Motion::Pending(_))) && others != goal && slice.owners != goal;
+    is_other && may_begin(slice, goal, facts)
 }
 
 /// The same partition, pending to its goal. Who arrives as before need not drain what it has copied, which it could not deliver to the

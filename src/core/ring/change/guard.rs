@@ -72,17 +72,19 @@ pub fn may_remove(
     running: Option<u64>,
     after_ms: u64,
 ) -> Result<Plan, Hold> {
-    let stores: BTreeSet<StoreId> =
-        situation.parties.iter().filter(|party| party.node == suspect.node).map(|party| party.store).collect();
+    let of_node = || situation.parties.iter().filter(|party| party.node == suspect.node);
+    let stores: BTreeSet<StoreId> = of_node().map(|party| party.store).collect();
     let of_it = || {
         let owned = situation.owners.iter().enumerate().map(|(p, owners)| (Partition(p as u16), owners));
         owned.filter(|(_, owners)| owners.iter().any(|store| stores.contains(store)))
     };
-    if of_it().next().is_none() {
-        return Err(Hold::Idle);
-    }
-    if let Some(number) = running {
-        return Err(Hold::ChangeRuns { number });
+    // Whoever goes out of the ring by the change that runs owns nothing where that ends, but is not idle before.
+    let goes = || of_node().any(|party| matches!(party.standing, Standing::Leaving | Standing::Removed));
+    match running {
+        Some(number) if goes() => return Err(Hold::ChangeRuns { number }),
+        _ if of_it().next().is_none() => return Err(Hold::Idle),
+        Some(number) => return Err(Hold::ChangeRuns { number }),
+        None => {}
     }
     if suspect.down_ms < after_ms {
         return Err(Hold::NotYet { left_ms: after_ms - suspect.down_ms });

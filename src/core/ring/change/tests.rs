@@ -463,7 +463,7 @@ fn who_arrives_already_goes_on_when_an_heir_is_to_arrive_too() {
     world.facts.members = [1, 3, 4, 6].map(StoreId).into();
     world.facts.absent = [StoreId(2)].into();
     world.target.heirs = [(StoreId(2), StoreId(6))].into();
-    assert_eq!(world.reasons(), vec![Waits::Due; 16]);
+    assert_eq!(world.reasons(), vec![Waits::Turn; 16], "it takes slots of the window");
     let next = Epoch { counter: world.epoch.counter + 1, ..world.epoch };
     let advanced = advance(&world.slices, &world.target, &world.facts, next, 16).expect("something is due");
     for (old, new) in world.slices.iter().zip(&advanced.slices) {
@@ -513,6 +513,15 @@ mod removal {
     }
 
     #[test]
+    fn who_is_being_removed_is_not_idle() {
+        let mut situation = with_down(&[0], 6);
+        // As the change leaves it.
+        situation.parties[0].standing = Standing::Removed;
+        situation.owners = placed(&situation.parties, 3);
+        assert_eq!(judge(&situation, after(60), Some(7)), Err(Hold::ChangeRuns { number: 7 }));
+    }
+
+    #[test]
     fn it_stays_while_it_may_have_what_nobody_else_has() {
         let situation = with_down(&[0, 1], 6);
         assert_eq!(judge(&situation, after(60), None), Err(Hold::OthersDown { nodes: vec![NodeId(2)] }));
@@ -529,5 +538,6 @@ mod removal {
         assert_eq!(judge(&with_down(&[0], 3), after(60), None), Err(Hold::Refused(fewer)));
         let guest = Suspect { node: NodeId(4), ..after(60) };
         assert_eq!(judge(&with_down(&[3], 3), guest, None), Err(Hold::Idle));
+        assert_eq!(judge(&with_down(&[3], 3), guest, Some(7)), Err(Hold::Idle));
     }
 }

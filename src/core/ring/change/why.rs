@@ -5,6 +5,7 @@ use serde::{Deserialize, Serialize};
 use crate::core::id::{Epoch, Partition, StoreId};
 use crate::core::ring::{Motion, Slice};
 
+use super::advance::is_redirected;
 use super::{Facts, Target, arrivals};
 
 /// Why a partition does not take its next step yet.
@@ -56,7 +57,10 @@ pub fn why(slice: &Slice, partition: Partition, target: &Target, facts: &Facts) 
     let goal = target.of(partition, slice);
     let with_life = |stores: Vec<StoreId>| stores.into_iter().map(|s| (s, facts.live.contains_key(&s))).collect();
     match &slice.motion {
-        Some(Motion::Pending(others)) if *others != goal => return Some(Waits::Due),
+        // Pending to something else than its goal: it takes slots of the window as one at rest does, or goes back to rest.
+        Some(Motion::Pending(others)) if *others != goal => {
+            return Some(if is_redirected(slice, &goal, facts) { Waits::Turn } else { Waits::Due });
+        }
         Some(motion) => {
             let of: Vec<StoreId> = facts.behind(slice.since).collect();
             if !of.is_empty() {
