@@ -10,21 +10,21 @@
 //!
 //! A target may have lost its place of a key to others meanwhile, or be no member any more. Then the copy goes to all who have a
 //! place of it now, and is dropped when all of them have acknowledged it. To find such hints, those of a target that is not
-//! reachable are looked through once for each ring.
+//! reachable are looked through once for each ring, and again when there are more than were seen to wait for their target alone.
 
 mod delivery;
 mod report;
 mod retry;
 mod telling;
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 use std::time::Duration;
 
 use actix::prelude::*;
 use bytes::Bytes;
 
-use self::delivery::{Delivery, Waiting, recipients};
+use self::delivery::{Delivery, Look, Waiting, recipients};
 use self::retry::Retry;
 use self::telling::Telling;
 use super::connection_pool::ConnectionPool;
@@ -35,7 +35,7 @@ use super::replica::{HintGauge, Missed, Replica};
 use super::stats::{Counter, Stats};
 use super::view::{SharedHealth, SharedRing};
 use crate::config::Config;
-use crate::core::id::{Epoch, StoreId};
+use crate::core::id::StoreId;
 use crate::core::transfer::Pace;
 use crate::wire::message::{ToCoordinator, ToReplica};
 
@@ -77,8 +77,8 @@ pub struct Handoff {
     /// Known once the pools are there.
     pool: Option<Addr<ConnectionPool>>,
     deliveries: BTreeMap<StoreId, Delivery>,
-    /// By which ring all hints of a target were last looked through without leaving any that goes to others.
-    looked_through: BTreeMap<StoreId, Epoch>,
+    /// When all hints of a target were last looked through without leaving any that goes to others.
+    looked_through: BTreeMap<StoreId, Look>,
     /// The targets of the pages that are being read.
     scans: BTreeMap<u64, StoreId>,
     /// Targets that did not take what they were sent last.
@@ -128,15 +128,17 @@ impl Handoff {
         let deliveries = &self.deliveries;
         self.scans.retain(|_, target| deliveries.contains_key(target));
         let (reachable, epoch) = (self.parts.health.load_full(), self.parts.ring.load().ring.epoch);
-        let targets = self.parts.hints.targets();
+        let backlogs = self.parts.hints.backlogs();
+        let targets: BTreeSet<StoreId> = backlogs.targets().map(|(target, _)| target).collect();
         self.looked_through.retain(|target, _| targets.contains(target));
         self.retries.retain(|target, _| targets.contains(target));
-        for target in targets {
-            let is_due =
-                reachable.binary_search(&target).is_ok() || self.looked_through.get(&target).is_none_or(|e| *e < epoch);
+        for (target, backlog) in backlogs.targets() {
+            let look = self.looked_through.get(&target);
+            let is_due = reachable.binary_search(&target).is_ok()
+                || look.is_none_or(|look| look.is_due_again(epoch, backlog.keys, now()));
             let may_be_tried = self.retries.get(&target).is_none_or(|retry| retry.at <= now());
             if is_due && may_be_tried && !self.deliveries.contains_key(&target) {
-                self.deliveries.insert(target, Delivery::new(now(), self.patience()));
+                self.deliveries.insert(target, Delivery::new(epoch, now(), self.patience()));
                 self.scan(target, ctx);
             }
         }
@@ -178,8 +180,8 @@ impl Handoff {
         let (patience, id) = (self.patience(), self.next_number());
         let Some(delivery) = self.deliveries.get_mut(&target) else { return };
         let Some(replica) = self.parts.replicas.get(delivery.arbiter) else {
-            if !delivery.leaves_some {
-                self.looked_through.insert(target, self.parts.ring.load().ring.epoch);
+            if let Some(look) = delivery.ended(now()) {
+                self.looked_through.insert(target, look);
             }
             self.deliveries.remove(&target);
             return;
@@ -205,6 +207,7 @@ impl Handoff {
             if to.iter().any(|store| reachable.binary_search(store).is_err()) {
                 // One whose target is merely down waits for that; one that goes to others is to be looked for again.
                 delivery.leaves_some |= is_redirected;
+                delivery.kept += u64::from(!is_redirected);
                 continue;
             }
             let epoch = view.ring.since(view.ring.partition_of(&key));
