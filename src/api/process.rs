@@ -1,7 +1,8 @@
 //! A node as a program: a home on disk, real arbiters, signals.
 //!
 //! A node may learn that it cannot go on as it is: its store was rolled back, or the coordination service was recovered by
-//! force while it was away. Then it stops in order, its home is made ready, and it begins again in the same process.
+//! force while it was away. Then it stops in order, its home is made ready, and it begins again in the same process. One that left the
+//! cluster has done its work: the program ends without an error, so that whoever watches over it does not start it again.
 
 use std::io;
 use std::sync::{Arc, Mutex};
@@ -37,7 +38,7 @@ pub enum RunError {
     Ended(#[from] Ending),
 }
 
-/// Runs a node until SIGTERM or SIGINT.
+/// Runs a node until SIGTERM or SIGINT, or until it has left the cluster.
 pub fn run(config: Config) -> Result<(), RunError> {
     run_until(
         config,
@@ -72,11 +73,12 @@ pub fn run_until<F: Future<Output = io::Result<()>>>(
         };
         match result {
             Ok(Some(ending)) => {
-                log::error!("{ending}");
-                if !ending.make_ready(&mut *home, draw())? {
-                    return Err(ending.into());
+                ending.tell();
+                match (ending.make_ready(&mut *home, draw())?, ending) {
+                    (true, _) => home.close()?,
+                    (false, Ending::Left { .. }) => return Ok(home.close()?),
+                    (false, ending) => return Err(ending.into()),
                 }
-                home.close()?;
             }
             Ok(None) => return Ok(home.close()?),
             Err(error) => return home.close().map_err(RunError::Storage).and(Err(error)),

@@ -62,7 +62,7 @@ async fn nodes_come_and_go_under_load() {
     check(&done, &strict.stop().await);
     let left = loads(&client, 1).await;
     assert_eq!(left.iter().map(|(id, count)| (*id, *count)).collect::<Vec<_>>(), [(1, 48), (3, 48), (4, 48), (5, 48)]);
-    nodes.kill(&[2]);
+    assert!(nodes.ends(2).await.success());
     nothing_is_lost(&client, &keys, &done).await;
     are_where_they_belong(&client, &keys).await;
 }

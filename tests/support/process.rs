@@ -267,6 +267,12 @@ impl Cluster {
         }
     }
 
+    /// Waits for a node to end by itself.
+    pub async fn ends(&mut self, id: u32) -> ExitStatus {
+        self.paused.remove(&id);
+        ended(&mut self.running.remove(&id).unwrap(), "it has nothing left to do").await
+    }
+
     /// SIGKILL, without a warning.
     pub fn kill(&mut self, ids: &[u32]) {
         ids.iter().for_each(|id| self.signal(*id, Signal::KILL));

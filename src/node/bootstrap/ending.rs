@@ -6,7 +6,7 @@ use tokio::sync::watch;
 use tokio::time::Instant;
 
 use crate::coordination::registry::Verdict;
-use crate::core::id::StoreId;
+use crate::core::id::{NodeId, StoreId};
 use crate::storage::StorageError;
 use crate::storage::home::Home;
 use crate::wire::handshake::Refusal;
@@ -38,6 +38,17 @@ pub enum Ending {
         /// The present generation.
         generation: u32,
     },
+    /// It handed over all it had and went out of the ring, as an operator wished.
+    #[error(
+        "node {node} has left the cluster and may be switched off: its store {store} owns nothing and holds nothing. Started again \
+         it would join as a new node does"
+    )]
+    Left {
+        /// The store.
+        store: StoreId,
+        /// Its node.
+        node: NodeId,
+    },
     /// An operator has to decide.
     #[error("{0}")]
     GiveUp(String),
@@ -56,9 +67,17 @@ impl Ending {
                 home.set_generation(*generation)?;
                 home.drop_coordination()?;
             }
-            Ending::GiveUp(_) => return Ok(false),
+            Ending::Left { .. } | Ending::GiveUp(_) => return Ok(false),
         }
         Ok(true)
+    }
+
+    /// Tells operators: what they wished for is no trouble.
+    pub fn tell(&self) {
+        match self {
+            Ending::Left { .. } => log::info!("{self}"),
+            Ending::RolledBack { .. } | Ending::Recovered { .. } | Ending::GiveUp(_) => log::error!("{self}"),
+        }
     }
 
     /// What a refusal in a greeting means. `None`: try again.
@@ -83,6 +102,7 @@ impl From<Verdict> for Ending {
     fn from(verdict: Verdict) -> Ending {
         match verdict {
             Verdict::RolledBack { store, seen, .. } => Ending::RolledBack { store, seen },
+            Verdict::Left { store, node } => Ending::Left { store, node },
             verdict => Ending::GiveUp(verdict.to_string()),
         }
     }
@@ -138,6 +158,13 @@ mod tests {
         assert_eq!(told(&said, Duration::from_secs(1), 10).await, None);
         assert!(matches!(told(&said, Duration::from_secs(1), 20).await, Some(Ending::GiveUp(_))));
         assert_eq!(told(&said, Duration::from_secs(60), 20).await, None, "each is about another restart");
+    }
+
+    #[test]
+    fn who_has_left_may_be_switched_off() {
+        let ending = Ending::from(Verdict::Left { store: StoreId(1), node: NodeId(4) });
+        assert_eq!(ending, Ending::Left { store: StoreId(1), node: NodeId(4) });
+        assert!(ending.to_string().contains("node 4 has left the cluster and may be switched off"), "{ending}");
     }
 
     #[tokio::test(start_paused = true)]

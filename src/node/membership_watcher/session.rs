@@ -58,7 +58,7 @@ pub(super) async fn hold_sessions(parts: WatcherParts) {
         let session = watcher.parts.session.swap(None);
         match ended {
             Ended::Registry(Error::Verdict(verdict)) => {
-                log::error!("{verdict}");
+                log::info!("this node does not go on as it is: {verdict}");
                 return watcher.parts.listener.refused(&verdict);
             }
             Ended::Stopping(_) => return,
