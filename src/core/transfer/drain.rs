@@ -61,7 +61,7 @@ pub struct Drain {
 }
 
 /// Who must hold what is dropped.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug)]
 struct Owner {
     store: StoreId,
     /// The first of its places, if it has one on each side of a motion.
@@ -111,9 +111,10 @@ impl Drain {
         }
     }
 
-    /// Whether it goes to these owners.
+    /// Whether it goes to these owners, in whatever order.
     pub fn goes_to(&self, slice: &Slice, lost: &BTreeSet<StoreId>) -> bool {
-        self.owners == owners(slice, lost)
+        let set = |owners: &[Owner]| owners.iter().copied().collect::<BTreeSet<Owner>>();
+        set(&self.owners) == set(&owners(slice, lost))
     }
 
     /// How far it is; in the end, what became of everything.
@@ -325,10 +326,17 @@ impl Work for Drain {
     }
 
     fn failed(&mut self) {
-        // A record may have become unreadable since it was listed: that must not keep the others. What else keeps them is found
-        // again.
-        if self.stage == Stage::Drop {
-            self.begin_again();
+        match &self.stage {
+            // A record may have become unreadable since it was listed: that must not keep the others. What else keeps them is found
+            // again.
+            Stage::Drop => self.begin_again(),
+            Stage::Owner(_, Exchange::Read(_)) => {}
+            // Who does not answer is asked last, so that the others have everything soon.
+            &Stage::Owner(number, _) if self.owners[number + 1..].iter().any(|owner| !owner.is_lost) => {
+                self.owners[number..].rotate_left(1);
+                self.stage = self.owner(number);
+            }
+            _ => {}
         }
     }
 }

@@ -220,6 +220,23 @@ fn an_owner_that_is_lost_is_not_waited_for() {
 }
 
 #[test]
+fn an_owner_that_does_not_answer_keeps_nothing_from_the_others() {
+    let mut world = World::new(50, false);
+    world.rules.all_have = Some(3);
+    (0..12).for_each(|number| world.own.write(number, 9, true, 10));
+    let is_down =
+        |step: &Step| matches!(step, Step::Ask(Whom::Peer(StoreId(1)), _) | Step::Store(Whom::Peer(StoreId(1)), _));
+    for _ in 0..100 {
+        if is_down(&world.drain.next()) { world.drain.failed() } else { world.step() }
+    }
+    assert!(is_down(&world.drain.next()), "it alone is waited for");
+    assert_eq!(world.owners.iter().map(|owner| owner.held.len()).collect::<Vec<_>>(), [0, 12, 12, 0]);
+    assert_eq!(world.own.held.len(), 12);
+    world.finish();
+    assert!(world.own.held.is_empty() && !world.is_lost);
+}
+
+#[test]
 fn what_only_lost_owners_are_to_have_is_kept() {
     let mut world = World::new(50, false).without([1]);
     world.rules.all_have = Some(1);
