@@ -5,9 +5,10 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use kv::config::{Config, NodeEntry};
-use kv::coordination::registry::{STORES, StoreRecord, StoreState};
+use kv::coordination::registry::{STORES, StoreRecord};
 use kv::core::bucket::{Bucket, Conflict};
 use kv::core::id::{NodeId, StoreId};
+use kv::node::bootstrap::Ending;
 use rand::rngs::StdRng;
 
 use crate::history::{Fault, What};
@@ -144,8 +145,7 @@ impl SimCluster {
             let Some((ending, home)) = machine.take_ending() else { continue };
             // With the host all its tasks are gone, and with them all handles on the home but this one.
             sim.crash(machine.name.as_str());
-            let record = machine.store().and_then(|store| self.record_of(store));
-            if record.is_some_and(|record| record.state == StoreState::Left) {
+            if matches!(ending, Ending::Left { .. }) {
                 machine.put_away(home);
             } else if machine.make_ready(ending, home) {
                 sim.bounce(machine.name.as_str());
