@@ -35,6 +35,8 @@ pub enum Mutant {
     RolledBackVoterTakesPart,
     /// A partition is read from its new owners before they hold everything.
     SwitchBeforeProof,
+    /// A partition is copied and read from its new owners before everybody writes to them.
+    SwitchBeforeAcknowledged,
     /// Old owners take no writes any more before everybody reads from the new ones.
     RetireBeforeAcknowledged,
     /// A ring change seats owners anew that stay.
@@ -42,7 +44,7 @@ pub enum Mutant {
     /// While a partition changes hands, a write needs no quorum among those who are read from: before the switch, a quorum in the new
     /// set is enough.
     WriteQuorumInNewSetOnly,
-    /// A node acknowledges an epoch while writes by an older one are in flight.
+    /// A node acknowledges an epoch while writes by an older one are in flight, and lets these end by that one.
     AcknowledgeWithWritesInFlight,
     /// Reads go to the arriving owners before they have copied what was there.
     ReadFromNewOwnersEarly,
@@ -83,8 +85,9 @@ mod active {
         ];
 
         /// Those of a ring that moves: a simulation of whole nodes with changes of the ring finds them.
-        pub const MOVING: [Mutant; 8] = [
+        pub const MOVING: [Mutant; 9] = [
             Mutant::SwitchBeforeProof,
+            Mutant::SwitchBeforeAcknowledged,
             Mutant::RetireBeforeAcknowledged,
             Mutant::SurvivorsChangePlace,
             Mutant::WriteQuorumInNewSetOnly,

@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use kv::mutants::{Mutant, activate};
 
-use crate::history::Fault;
+use crate::history::{Fault, Quorums};
 use crate::nemesis::Kind;
 use crate::operator::{Deed, OperatorHabits};
 use crate::run::{Plan, Report, run};
@@ -81,29 +81,75 @@ fn plan(mutant: Mutant, seed: u64) -> Plan {
     plan
 }
 
-/// The same for mutants of ring changes: few faults, and those deeds in which the rule matters that is switched off.
+/// Reads that ask one owner of writes that all have: the promise breaks as soon as one owner lacks something.
+const READ_ONE: Quorums = Quorums { n: 3, r: 1, w: 3, pr: 1, pw: 3, sloppy: false };
+/// Reads that ask all owners of writes that one has: the promise breaks as soon as that one is not asked.
+const WRITE_ONE: Quorums = Quorums { n: 3, r: 3, w: 1, pr: 3, pw: 1, sloppy: false };
+/// One holder is enough: what it alone has nobody else can give back.
+const ONE_HOLDS: Quorums = Quorums { n: 3, r: 1, w: 1, pr: 0, pw: 0, sloppy: true };
+
+/// The same for mutants of ring changes: no faults but those, and no deeds but those in which the rule matters that is switched off. Each
+/// plan says what must come together for the fault to show.
 fn moving_plan(mutant: Mutant, seed: u64) -> Plan {
     let mut plan = Plan::moving(seed);
-    let (faults, deeds): (&[Kind], &[Deed]) = match mutant {
-        // What one side alone has must be brought to the others.
-        Mutant::DropBeforeDrained => (&[Kind::Kill, Kind::Split], &[Deed::TurnBack, Deed::Remove, Deed::TurnBack]),
-        // Some hear of a ring later than others do.
-        Mutant::RetireBeforeAcknowledged => (&[Kind::Hold], &[Deed::Join, Deed::Replace, Deed::Leave]),
-        // What was accepted takes its time to get to a disk.
-        Mutant::AcknowledgeWithWritesInFlight => {
-            (&[Kind::SlowDisk, Kind::Hold], &[Deed::Replace, Deed::Join, Deed::Replace])
-        }
-        _ => (&[], &[Deed::Replace, Deed::Join]),
-    };
-    (plan.temper.faults, plan.temper.forget) = (faults.to_vec(), None);
-    plan.temper.pause_max = Duration::from_millis(1500);
-    plan.deeds = deeds.to_vec();
-    plan.operator = OperatorHabits { pause_max: Duration::from_secs(1), returns: true, is_automatic: false };
+    (plan.nodes, plan.guests) = (3, 2);
+    (plan.temper.faults, plan.temper.forget) = (vec![], None);
+    plan.deeds = vec![Deed::Replace, Deed::Join];
+    plan.operator = OperatorHabits { pause_max: Duration::from_millis(500), returns: true, is_automatic: false };
     plan.auto_remove_ms = None;
     plan.habits.forgetful = false;
-    plan.habits.characters = &[Character::Strict, Character::Strict, Character::Context];
+    plan.habits.characters = &[Character::Strict];
     plan.habits.pause_max = Duration::from_millis(30);
-    plan.habits.duration = Duration::from_secs(12);
+    plan.habits.duration = Duration::from_secs(5);
+    let faults = |plan: &mut Plan, kind: Kind, least_ms: u64, most_ms: u64| {
+        plan.temper.faults = vec![kind];
+        plan.temper.pause_max = Duration::from_millis(500);
+        plan.temper.fault_min = Duration::from_millis(least_ms);
+        plan.temper.fault_max = Duration::from_millis(most_ms);
+    };
+    match mutant {
+        // A new owner that has nothing is asked alone. It is sent whatever is written again meanwhile: many keys, so that some are not.
+        Mutant::SwitchBeforeProof | Mutant::ReadFromNewOwnersEarly | Mutant::ReportArrivedEarly => {
+            plan.deeds = vec![Deed::Replace; 2];
+            plan.habits.quorums = Some(READ_ONE);
+            plan.habits.keys = 24;
+        }
+        // The owner to be replaced hears late that others are read from, and writes alone what these are not asked for.
+        Mutant::SwitchBeforeAcknowledged => {
+            faults(&mut plan, Kind::LateNews, 1000, 3000);
+            plan.deeds = vec![Deed::Replace; 8];
+            plan.habits.quorums = Some(WRITE_ONE);
+            plan.habits.keys = 2;
+            plan.habits.duration = Duration::from_secs(12);
+        }
+        // The owner that was replaced hears late that others are read from, and reads alone what it is not sent any more.
+        Mutant::RetireBeforeAcknowledged => {
+            faults(&mut plan, Kind::LateNews, 1000, 3000);
+            plan.deeds = vec![Deed::Replace; 8];
+            plan.habits.quorums = Some(READ_ONE);
+            plan.habits.keys = 2;
+            plan.habits.duration = Duration::from_secs(12);
+        }
+        // What the owner to be replaced was sent in the last moment is on its disk only after it has been copied.
+        Mutant::AcknowledgeWithWritesInFlight => {
+            faults(&mut plan, Kind::SlowDisk, 1000, 4000);
+            plan.deeds = vec![Deed::Replace; 6];
+            plan.habits.quorums = Some(READ_ONE);
+            plan.habits.keys = 6;
+            plan.habits.duration = Duration::from_secs(12);
+        }
+        // An owner was alone with clients, then it is removed: when it comes back it has what nobody was copied from.
+        Mutant::DropBeforeDrained => {
+            faults(&mut plan, Kind::Lonely, 300, 1500);
+            (plan.nodes, plan.guests) = (4, 1);
+            plan.deeds = vec![Deed::Remove; 3];
+            plan.habits.quorums = Some(ONE_HOLDS);
+            plan.habits.characters = &[Character::Context, Character::Blind];
+            plan.habits.keys = 8;
+            plan.habits.duration = Duration::from_secs(12);
+        }
+        _ => plan.habits.characters = &[Character::Strict, Character::Strict, Character::Context],
+    }
     plan
 }
 
@@ -148,8 +194,12 @@ fn every_mutant_is_found() {
     let is_wanted = |mutant: &Mutant| only.as_ref().is_none_or(|only| *only == format!("{mutant:?}"));
     for mutant in Mutant::DATA.into_iter().chain([Mutant::LeaseFromReply]).chain(Mutant::MOVING).filter(is_wanted) {
         let caught: Vec<u64> = (0..SEARCH)
-            .filter(|seed| is_caught(&run_mutant(mutant, *seed)))
-            .inspect(|seed| println!("{mutant:?} is caught on seed {seed}"))
+            .filter(|seed| {
+                let report = run_mutant(mutant, *seed);
+                let found = report.violations.first();
+                found.inspect(|violation| println!("{mutant:?} is caught on seed {seed}: {violation}"));
+                found.is_some()
+            })
             .take(ENOUGH)
             .collect();
         match caught.first() {

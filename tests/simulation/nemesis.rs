@@ -62,10 +62,14 @@ pub enum Kind {
     LateLeader,
     /// The voters of the coordination service do not hear each other, or most of them are down.
     LoseMajority,
+    /// One node hears the leader of the coordination service late, and so of everything that changes; its session lives.
+    LateNews,
+    /// One node and the others do not hear each other. Clients reach them all.
+    Lonely,
 }
 
 impl Kind {
-    /// Each of them.
+    /// What plans draw from. The rest strikes where a plan names it.
     pub const ALL: [Kind; 12] = [
         Kind::Kill,
         Kind::PowerLoss,
@@ -234,6 +238,22 @@ impl Nemesis {
                 let latency = cluster.session().mul_f64(self.rng.random_range(0.105..0.12));
                 sim.set_link_latency(leader.as_str(), other.as_str(), latency);
                 Some(Ending::Silence(leader, other))
+            }
+            Kind::LateNews => {
+                let leader = cluster.leader()?;
+                let others: Vec<usize> = (0..cluster.nodes.len()).filter(|node| *node != leader).collect();
+                let name = |node: usize| cluster.nodes[node].machine.name.clone();
+                let (leader, other) = (name(leader), name(*others.choose(&mut self.rng)?));
+                // Signs of life are answered soon enough all the same.
+                let latency = cluster.session().mul_f64(self.rng.random_range(0.05..0.1));
+                sim.set_link_latency(leader.as_str(), other.as_str(), latency);
+                Some(Ending::Quicken(leader, other))
+            }
+            Kind::Lonely => {
+                let node = self.running(cluster)?;
+                let mut nodes: Vec<String> = cluster.nodes.iter().map(|node| node.machine.name.clone()).collect();
+                let lonely = nodes.swap_remove(node);
+                Some(self.cut(sim, vec![lonely], nodes))
             }
             Kind::LoseMajority => {
                 // Together with another fault it may be that nobody is left to answer.

@@ -87,6 +87,7 @@ impl Plan {
             keys: rng.random_range(1..4),
             characters: Character::USUAL,
             forgetful: forget.is_some(),
+            quorums: None,
         };
         let skew_max_ms = if rng.random_bool(0.5) { 0 } else { 500 };
         let operator = OperatorHabits { pause_max: Duration::from_secs(3), returns: true, is_automatic: false };

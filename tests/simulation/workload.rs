@@ -34,6 +34,8 @@ pub struct Habits {
     pub characters: &'static [Character],
     /// A store will forget: nothing is asked that only one holder would keep.
     pub forgetful: bool,
+    /// Quorums of all operations, if not those that are usual for each key's character.
+    pub quorums: Option<Quorums>,
 }
 
 /// What is done with a key.
@@ -102,6 +104,9 @@ impl Worker {
     }
 
     fn quorums(&mut self, character: Character) -> Quorums {
+        if let Some(quorums) = self.habits.quorums {
+            return quorums;
+        }
         let quorums = |r, w, pr, pw, sloppy| Quorums { n: N, r, w, pr, pw, sloppy };
         let strict = [quorums(2, 2, 2, 2, false), quorums(2, 2, 2, 2, false), quorums(1, 3, 1, 3, false)];
         let sloppy = [

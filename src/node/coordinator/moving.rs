@@ -19,6 +19,7 @@ use super::table::{Ask, Head, Operation, OperationKind};
 use super::{Coordinator, Turn};
 use crate::core::id::Epoch;
 use crate::core::request::Kind;
+use crate::mutant;
 use crate::node::env::now;
 use crate::node::stats::Counter;
 
@@ -55,6 +56,7 @@ impl Coordinator {
                     }
                 }
             }
+            OperationKind::Write { .. } if mutant!(AcknowledgeWithWritesInFlight) => return false,
             OperationKind::Write { machine, .. } if is_newer && machine.is_minted() => {
                 let (live, route) = (self.live(), view.route(partition).clone());
                 let Some(id) = self.carry_over(id) else { return false };

@@ -6,6 +6,7 @@ use super::presence::Presence;
 use crate::core::id::{Epoch, Partition, StoreId};
 use crate::core::ring::{Ring, Slice};
 use crate::core::transfer::{Condition, Sources, TransferId, arrival_place, has_arrived, sources};
+use crate::mutant;
 
 /// A partition at one age of it.
 pub type Aged = (Partition, Epoch);
@@ -122,7 +123,7 @@ impl Known<'_> {
             return ArrivalState::Waits("the coordination service has not been heard yet".into());
         };
         let node = |store: StoreId| format!("node {}", ring.node_of(store));
-        if !self.begun.contains(&aged) {
+        if !self.begun.contains(&aged) && !mutant!(SwitchBeforeAcknowledged) {
             let lagging: Vec<String> = presence.lagging(since).map(node).collect();
             if !lagging.is_empty() {
                 return ArrivalState::Waits(format!("{} must work by ring {since} first", lagging.join(", ")));

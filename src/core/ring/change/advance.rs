@@ -107,7 +107,8 @@ fn moved_on(slice: &mut Slice, partition: Partition, goal: &[StoreId], facts: &F
         }
         Motion::Pending(others) => {
             let have_arrived = arrivals(slice).all(|(_, store, _)| facts.has_arrived(store, partition, slice.since));
-            if !is_acknowledged || !have_arrived && !mutant!(SwitchBeforeProof) {
+            let is_proven = have_arrived || mutant!(SwitchBeforeProof);
+            if !is_proven || !is_acknowledged && !mutant!(SwitchBeforeAcknowledged) {
                 return None;
             }
             slice.motion = Some(Motion::Switched(std::mem::replace(&mut slice.owners, others)));
