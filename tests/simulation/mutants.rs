@@ -1,6 +1,7 @@
 //! The checker is checked: each planted mutant must break an invariant, on its recorded seed and within a search.
 //!
-//! `make sim` searches anew, for the one that `KV_SIM_MUTANT` names or for all; what it prints belongs into [`RECORDED`] when a change of the code has moved the seeds.
+//! `make sim` searches anew, for the one that `KV_SIM_MUTANT` names or for all; what it prints belongs into [`RECORDED`] when a change of
+//! the code has moved the seeds. `KV_SIM_SEED` tries one seed alone, and `KV_SIM_TRACE=1` prints its history.
 
 use std::time::Duration;
 
@@ -8,6 +9,7 @@ use kv::mutants::{Mutant, activate};
 
 use crate::history::{Fault, Quorums};
 use crate::nemesis::Kind;
+use crate::numbers::number;
 use crate::operator::{Deed, OperatorHabits};
 use crate::run::{Plan, Report, run};
 use crate::workload::Character;
@@ -97,7 +99,7 @@ fn moving_plan(mutant: Mutant, seed: u64) -> Plan {
     plan.deeds = vec![Deed::Replace, Deed::Join];
     plan.operator = OperatorHabits { pause_max: Duration::from_millis(500), returns: true, is_automatic: false };
     plan.auto_remove_ms = None;
-    plan.habits.forgetful = false;
+    (plan.habits.forgetful, plan.habits.apart) = (false, true);
     plan.habits.characters = &[Character::Strict];
     plan.habits.pause_max = Duration::from_millis(30);
     plan.habits.duration = Duration::from_secs(5);
@@ -108,7 +110,7 @@ fn moving_plan(mutant: Mutant, seed: u64) -> Plan {
         plan.temper.fault_max = Duration::from_millis(most_ms);
     };
     match mutant {
-        // A new owner that has nothing is asked alone. It is sent whatever is written again meanwhile: many keys, so that some are not.
+        // A new owner that lacks something is asked alone. It is sent whatever is written again meanwhile: many keys, so that some are not.
         Mutant::SwitchBeforeProof | Mutant::ReadFromNewOwnersEarly | Mutant::ReportArrivedEarly => {
             plan.deeds = vec![Deed::Replace; 2];
             plan.habits.quorums = Some(READ_ONE);
@@ -116,37 +118,44 @@ fn moving_plan(mutant: Mutant, seed: u64) -> Plan {
         }
         // The owner to be replaced hears late that others are read from, and writes alone what these are not asked for.
         Mutant::SwitchBeforeAcknowledged => {
-            faults(&mut plan, Kind::LateNews, 1000, 3000);
+            faults(&mut plan, Kind::LateNews, 2000, 5000);
+            (plan.session_ms, plan.election_ms) = (4000, 1500);
+            plan.operator.pause_max = Duration::from_millis(100);
             plan.deeds = vec![Deed::Replace; 8];
             plan.habits.quorums = Some(WRITE_ONE);
             plan.habits.keys = 2;
-            plan.habits.duration = Duration::from_secs(12);
+            plan.habits.duration = Duration::from_secs(10);
         }
         // The owner that was replaced hears late that others are read from, and reads alone what it is not sent any more.
         Mutant::RetireBeforeAcknowledged => {
-            faults(&mut plan, Kind::LateNews, 1000, 3000);
+            faults(&mut plan, Kind::LateNews, 2000, 5000);
+            (plan.session_ms, plan.election_ms) = (4000, 1500);
+            plan.operator.pause_max = Duration::from_millis(100);
             plan.deeds = vec![Deed::Replace; 8];
             plan.habits.quorums = Some(READ_ONE);
             plan.habits.keys = 2;
-            plan.habits.duration = Duration::from_secs(12);
+            plan.habits.duration = Duration::from_secs(10);
         }
         // What the owner to be replaced was sent in the last moment is on its disk only after it has been copied.
         Mutant::AcknowledgeWithWritesInFlight => {
-            faults(&mut plan, Kind::SlowDisk, 1000, 4000);
+            faults(&mut plan, Kind::SlowDisk, 3000, 6000);
+            plan.temper.pause_max = Duration::from_millis(200);
             plan.deeds = vec![Deed::Replace; 6];
             plan.habits.quorums = Some(READ_ONE);
             plan.habits.keys = 6;
-            plan.habits.duration = Duration::from_secs(12);
+            plan.habits.duration = Duration::from_secs(10);
         }
         // An owner was alone with clients, then it is removed: when it comes back it has what nobody was copied from.
         Mutant::DropBeforeDrained => {
-            faults(&mut plan, Kind::Lonely, 300, 1500);
+            faults(&mut plan, Kind::Lonely, 1000, 2500);
             (plan.nodes, plan.guests) = (4, 1);
-            plan.deeds = vec![Deed::Remove; 3];
+            plan.deeds = vec![Deed::Remove; 2];
+            plan.operator.pause_max = Duration::from_secs(3);
             plan.habits.quorums = Some(ONE_HOLDS);
             plan.habits.characters = &[Character::Context, Character::Blind];
-            plan.habits.keys = 8;
-            plan.habits.duration = Duration::from_secs(12);
+            plan.habits.keys = 16;
+            plan.habits.pause_max = Duration::from_millis(60);
+            plan.habits.duration = Duration::from_secs(15);
         }
         _ => plan.habits.characters = &[Character::Strict, Character::Strict, Character::Context],
     }
@@ -192,20 +201,24 @@ fn every_mutant_is_found() {
     let mut missed = vec![];
     let only = std::env::var("KV_SIM_MUTANT").ok();
     let is_wanted = |mutant: &Mutant| only.as_ref().is_none_or(|only| *only == format!("{mutant:?}"));
+    let seeds = number("KV_SIM_SEED").map_or(0..SEARCH, |seed| seed..seed + 1);
     for mutant in Mutant::DATA.into_iter().chain([Mutant::LeaseFromReply]).chain(Mutant::MOVING).filter(is_wanted) {
-        let caught: Vec<u64> = (0..SEARCH)
-            .filter(|seed| {
-                let report = run_mutant(mutant, *seed);
-                let found = report.violations.first();
-                found.inspect(|violation| println!("{mutant:?} is caught on seed {seed}: {violation}"));
-                found.is_some()
-            })
-            .take(ENOUGH)
-            .collect();
+        let caught: Vec<u64> = seeds.clone().filter(|seed| is_found(mutant, *seed)).take(ENOUGH).collect();
         match caught.first() {
             Some(seed) => println!("(Mutant::{mutant:?}, {seed}), // also {:?}", &caught[1..]),
             None => missed.push(mutant),
         }
     }
-    assert!(missed.is_empty(), "{missed:?} are caught by none of {SEARCH} seeds");
+    assert!(missed.is_empty(), "{missed:?} are caught by none of seeds {seeds:?}");
+}
+
+fn is_found(mutant: Mutant, seed: u64) -> bool {
+    let report = run_mutant(mutant, seed);
+    if std::env::var_os("KV_SIM_TRACE").is_some() {
+        report.history.events().iter().for_each(|event| println!("{event}"));
+        println!("{}", report.failure());
+    }
+    let found = report.violations.first();
+    found.inspect(|violation| println!("{mutant:?} is caught on seed {seed}: {violation}"));
+    found.is_some()
 }

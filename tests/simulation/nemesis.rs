@@ -62,7 +62,7 @@ pub enum Kind {
     LateLeader,
     /// The voters of the coordination service do not hear each other, or most of them are down.
     LoseMajority,
-    /// One node hears the leader of the coordination service late, and so of everything that changes; its session lives.
+    /// One owner hears the leader of the coordination service late, and so of everything that changes; its session lives.
     LateNews,
     /// One node and the others do not hear each other. Clients reach them all.
     Lonely,
@@ -240,16 +240,23 @@ impl Nemesis {
                 Some(Ending::Silence(leader, other))
             }
             Kind::LateNews => {
-                let leader = cluster.leader()?;
-                let others: Vec<usize> = (0..cluster.nodes.len()).filter(|node| *node != leader).collect();
-                let name = |node: usize| cluster.nodes[node].machine.name.clone();
-                let (leader, other) = (name(leader), name(*others.choose(&mut self.rng)?));
+                // If most are late nothing happens that they could be late for.
+                if !self.endings.is_empty() {
+                    return None;
+                }
+                let leader = cluster.nodes[cluster.leader()?].machine.name.clone();
+                let mut others = self.owners(cluster);
+                others.retain(|other| *other != leader);
+                let other = others.choose(&mut self.rng)?.clone();
                 // Signs of life are answered soon enough all the same.
-                let latency = cluster.session().mul_f64(self.rng.random_range(0.05..0.1));
+                let latency = cluster.session().mul_f64(self.rng.random_range(0.08..0.12));
                 sim.set_link_latency(leader.as_str(), other.as_str(), latency);
                 Some(Ending::Quicken(leader, other))
             }
             Kind::Lonely => {
+                if !self.endings.is_empty() {
+                    return None;
+                }
                 let node = self.running(cluster)?;
                 let mut nodes: Vec<String> = cluster.nodes.iter().map(|node| node.machine.name.clone()).collect();
                 let lonely = nodes.swap_remove(node);

@@ -88,6 +88,7 @@ impl Plan {
             characters: Character::USUAL,
             forgetful: forget.is_some(),
             quorums: None,
+            apart: false,
         };
         let skew_max_ms = if rng.random_bool(0.5) { 0 } else { 500 };
         let operator = OperatorHabits { pause_max: Duration::from_secs(3), returns: true, is_automatic: false };
@@ -272,6 +273,13 @@ fn play(
         sim.client("stray", stray(plan.seed, copied, plan.habits));
         // What it is told of the ring leads it nowhere else.
         cluster.nodes.iter().for_each(|node| sim.partition("stray", node.machine.name.as_str()));
+    }
+    if plan.habits.apart {
+        for (i, client) in clients.iter().enumerate() {
+            let own = (plan.seed as usize + i) % cluster.nodes.len();
+            let others = cluster.nodes.iter().enumerate().filter(|(node, _)| *node != own);
+            others.for_each(|(_, other)| sim.partition(client.as_str(), other.machine.name.as_str()));
+        }
     }
     let mut nemesis = Nemesis::new(plan.seed, plan.temper, clients, sim.elapsed());
     let death = if plan.operator.returns { Fault::Crash } else { Fault::Gone };

@@ -36,6 +36,8 @@ pub struct Habits {
     pub forgetful: bool,
     /// Quorums of all operations, if not those that are usual for each key's character.
     pub quorums: Option<Quorums>,
+    /// Each client reaches one node alone, whatever that knows. Else all prefer the same owner of a key, who hides what others lack.
+    pub apart: bool,
 }
 
 /// What is done with a key.
