@@ -21,7 +21,7 @@ const SEARCH: u64 = 200;
 const ENOUGH: usize = 5;
 
 /// Each mutant and seeds that caught it; more than one where a change of the code elsewhere easily moves them.
-const RECORDED: [(Mutant, &[u64]); 9] = [
+const RECORDED: [(Mutant, &[u64]); 18] = [
     (Mutant::AnswerBeforeDurable, &[0]),
     (Mutant::CountWithoutStoring, &[0]),
     (Mutant::DropDot, &[0]),
@@ -31,6 +31,15 @@ const RECORDED: [(Mutant, &[u64]); 9] = [
     (Mutant::SendOnlyNewSibling, &[0]),
     (Mutant::RetryPut, &[0, 2]),
     (Mutant::LeaseFromReply, &[0]),
+    (Mutant::SwitchBeforeProof, &[0, 1, 2]),
+    (Mutant::SwitchBeforeAcknowledged, &[0]),
+    (Mutant::RetireBeforeAcknowledged, &[1, 3, 5]),
+    (Mutant::SurvivorsChangePlace, &[0]),
+    (Mutant::WriteQuorumInNewSetOnly, &[2, 3, 4]),
+    (Mutant::AcknowledgeWithWritesInFlight, &[0]),
+    (Mutant::ReadFromNewOwnersEarly, &[0, 1, 2]),
+    (Mutant::DropBeforeDrained, &[2, 15, 23]),
+    (Mutant::ReportArrivedEarly, &[0, 1, 6]),
 ];
 
 /// A plan that gives the mutant something to do: the rest is up to the seed.
@@ -136,13 +145,15 @@ fn moving_plan(mutant: Mutant, seed: u64) -> Plan {
             plan.habits.keys = 2;
             plan.habits.duration = Duration::from_secs(10);
         }
-        // What the owner to be replaced was sent in the last moment is on its disk only after it has been copied.
+        // What the owner to be replaced was sent in the last moment is on its disk only after it has been copied. Writes take long:
+        // somebody must still be there to read.
         Mutant::AcknowledgeWithWritesInFlight => {
             faults(&mut plan, Kind::SlowDisk, 3000, 6000);
             plan.temper.pause_max = Duration::from_millis(200);
             plan.deeds = vec![Deed::Replace; 6];
             plan.habits.quorums = Some(READ_ONE);
             plan.habits.keys = 6;
+            plan.habits.reads = 80;
             plan.habits.duration = Duration::from_secs(10);
         }
         // An owner was alone with clients, then it is removed: when it comes back it has what nobody was copied from.

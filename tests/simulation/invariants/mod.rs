@@ -2,15 +2,15 @@
 //!
 //! | invariant | promise | what it checks | mutants that it catches first |
 //! |---|---|---|---|
-//! | [`lost_writes`] | P1 | an acknowledged put is in every final read, or may have been covered | DropDot, SendOnlyNewSibling |
+//! | [`lost_writes`] | P1 | an acknowledged put is in every final read, or may have been covered | DropDot, SendOnlyNewSibling, DropBeforeDrained |
 //! | [`false_supersession`] | P2 | the same for a put that nobody acknowledged, once a store that kept its disk had it durable | |
 //! | [`phantoms`] | P2 | a value read was put to that key before, did not fail, and comes once | RetryPut |
 //! | [`resurrection`] | P2 | no final read has a value that an acknowledged write surely covered | |
 //! | [`dot_uniqueness`] | P2 | a dot names one write of a key, a write has one dot, no dot comes from nowhere | ContinueAfterWipe, ContinueForeignMark, ContinueAfterHandoff, RetryPut |
-//! | [`strict_recency`] | P6 | with pr + pw > n a read sees every write acknowledged before it began, and nothing that such a write covered | CountWithoutStoring |
+//! | [`strict_recency`] | P6 | with pr + pw > n a read sees every write acknowledged before it began, and nothing that such a write covered | CountWithoutStoring, all that let ring changes go on too early |
 //! | [`context_monotonicity`] | P6 | a session does not lose sight of what it has seen, where its quorums forbid it | |
 //! | [`convergence`] | P7 | at the end all owners hold the same, and nobody else holds anything | |
-//! | [`quorum_honesty`] | P5 | an answer that says W came after W stores had the write durable, pw of them owners; what failed is nowhere | AnswerBeforeDurable, CountWithoutStoring |
+//! | [`quorum_honesty`] | P5 | an answer that says W came after W stores had the write durable, pw of them owners; what failed is nowhere | AnswerBeforeDurable, CountWithoutStoring, WriteQuorumInNewSetOnly |
 //! | [`newest_survives`] | P1 | in a `lww` bucket one value is left, and no acknowledged write is surely newer | |
 //! | [`stale_leases`] | P6 | no store relies on its lease after the coordination service has ended its session | LeaseFromReply |
 //! | [`forgetful_stores`] | P1, P6 | a store that was rolled back is recognised, vouches for nothing, and is replaced | |
