@@ -36,7 +36,7 @@ const RECORDED: [(Mutant, &[u64]); 18] = [
     (Mutant::RetireBeforeAcknowledged, &[1, 3, 5]),
     (Mutant::SurvivorsChangePlace, &[0]),
     (Mutant::WriteQuorumInNewSetOnly, &[2, 3, 4]),
-    (Mutant::AcknowledgeWithWritesInFlight, &[0]),
+    (Mutant::AcknowledgeWithWritesInFlight, &[7, 12, 23]),
     (Mutant::ReadFromNewOwnersEarly, &[0, 1, 2]),
     (Mutant::DropBeforeDrained, &[2, 15, 23]),
     (Mutant::ReportArrivedEarly, &[0, 1, 6]),
@@ -145,16 +145,14 @@ fn moving_plan(mutant: Mutant, seed: u64) -> Plan {
             plan.habits.keys = 2;
             plan.habits.duration = Duration::from_secs(10);
         }
-        // What the owner to be replaced was sent in the last moment is on its disk only after it has been copied. Writes take long:
-        // somebody must still be there to read.
+        // What the owner to be replaced was sent in the last moment is on its disk only after it has been copied.
         Mutant::AcknowledgeWithWritesInFlight => {
-            faults(&mut plan, Kind::SlowDisk, 3000, 6000);
-            plan.temper.pause_max = Duration::from_millis(200);
+            faults(&mut plan, Kind::SlowDisk, 1000, 4000);
             plan.deeds = vec![Deed::Replace; 6];
             plan.habits.quorums = Some(READ_ONE);
+            plan.habits.apart = false;
             plan.habits.keys = 6;
-            plan.habits.reads = 80;
-            plan.habits.duration = Duration::from_secs(10);
+            plan.habits.duration = Duration::from_secs(12);
         }
         // An owner was alone with clients, then it is removed: when it comes back it has what nobody was copied from.
         Mutant::DropBeforeDrained => {

@@ -85,7 +85,6 @@ impl Plan {
             duration: Duration::from_secs(20),
             pause_max: Duration::from_millis(rng.random_range(20..300)),
             keys: rng.random_range(1..4),
-            reads: 45,
             characters: Character::USUAL,
             forgetful: forget.is_some(),
             quorums: None,

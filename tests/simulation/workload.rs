@@ -30,8 +30,6 @@ pub struct Habits {
     pub pause_max: Duration,
     /// Keys of each character.
     pub keys: u32,
-    /// Of a hundred operations so many are reads, at most 90, and ten are deletes.
-    pub reads: u32,
     /// Which keys there are, each as often as it is named.
     pub characters: &'static [Character],
     /// A store will forget: nothing is asked that only one holder would keep.
@@ -101,8 +99,8 @@ impl Worker {
         let key = character.key(self.rng.random_range(0..self.habits.keys));
         let quorums = self.quorums(character);
         match self.rng.random_range(0..100) {
-            one if one < self.habits.reads => self.get(&key, quorums).await,
-            0..90 => self.put(&key, quorums, character).await,
+            0..45 => self.get(&key, quorums).await,
+            45..90 => self.put(&key, quorums, character).await,
             _ => self.delete(&key, quorums, character).await,
         }
     }
