@@ -52,6 +52,12 @@ pub enum Mutant {
     DropBeforeDrained,
     /// A store that arrives reports itself complete before it has compared itself with its source.
     ReportArrivedEarly,
+    /// Tombstones are reaped when the owners agree: neither those who do not own them nor those who are absent are asked.
+    ReapWithoutAskingAll,
+    /// A key that may be reaped is dropped whatever is held of it by then.
+    ReapUnconditionally,
+    /// Tombstones are reaped as soon as all owners hold them.
+    ReapBeforeGrace,
 }
 
 #[cfg(feature = "mutants")]
@@ -96,6 +102,10 @@ mod active {
             Mutant::DropBeforeDrained,
             Mutant::ReportArrivedEarly,
         ];
+
+        /// Those of reaping: a simulation of whole nodes with deletes and a short grace finds them.
+        pub const REAPING: [Mutant; 3] =
+            [Mutant::ReapWithoutAskingAll, Mutant::ReapUnconditionally, Mutant::ReapBeforeGrace];
 
         /// Whether this one is switched on, on this thread: a simulation runs in one.
         pub fn is_active(self) -> bool {

@@ -9,7 +9,7 @@
 //! hold differently.
 //! [`version`] merges and mints; [`quorum`] counts who holds it; a fallback's copy is a [`hint`].
 //! [`listing`] puts what owners hold of a bucket together.
-//! hold differently; [`transfer`] brings a partition to new owners.
+//! hold differently; [`transfer`] brings a partition to new owners; [`reap`] says when what was deleted may be forgotten.
 
 pub mod blob;
 pub mod bucket;
@@ -20,6 +20,7 @@ pub mod limits;
 pub mod listing;
 pub mod merkle;
 pub mod quorum;
+pub mod reap;
 pub mod request;
 pub mod ring;
 pub mod transfer;

@@ -17,7 +17,7 @@ pub(super) const FILE: &str = "store.toml";
 
 /// The format of the data directory that this program writes, and the only one that it reads. In format 1 a store's id
 /// followed from its node's number, so that a wiped store could not be told from the one it replaced.
-pub(super) const FORMAT: u64 = 2;
+pub(super) const FORMAT: u64 = 3;
 
 const HEADER: &str = "# What this data directory of KV holds. Written by the node; a changed file is refused.\n";
 const CHECKSUM: &str = "checksum = ";
@@ -228,8 +228,8 @@ mod tests {
     #[test]
     fn another_format_is_called_newer_or_older() {
         let read = |text: &str| Identity::decode(Path::new(FILE), text.as_bytes()).unwrap_err();
-        let error = read("format = 3\nshape = \"unknown to this version\"\n");
-        assert!(matches!(error, StorageError::NewerFormat { found: 3, known: FORMAT, .. }), "{error}");
+        let error = read("format = 4\nshape = \"unknown to this version\"\n");
+        assert!(matches!(error, StorageError::NewerFormat { found: 4, known: FORMAT, .. }), "{error}");
         let error = read("format = 1\nnode = 1\n");
         assert!(matches!(error, StorageError::OlderFormat { found: 1, known: FORMAT, .. }), "{error}");
     }

@@ -161,7 +161,7 @@ impl Version {
 
     fn show(&mut self, command: &Command) -> Result<String, String> {
         let (name, times) = (command.argument::<String>(0)?, command.arguments.contains(&"times"));
-        let Record { mark, object } = &self.replica(&name)?.record;
+        let Record { mark, object, .. } = &self.replica(&name)?.record;
         let sibling = |s: &Sibling| {
             let time = if times { format!(" at {}", time(s.time)) } else { String::new() };
             format!("{} ({}{time})", text(s), s.dot)

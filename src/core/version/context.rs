@@ -71,6 +71,12 @@ impl Context {
         self.absorb();
     }
 
+    /// Forgets all events of the actors that `keeps` does not keep.
+    pub(super) fn retain(&mut self, keeps: impl Fn(super::Actor) -> bool) {
+        self.vector.retain(&keeps);
+        self.dots.retain(|dot| keeps(dot.actor));
+    }
+
     /// Whether everything that `other` covers is covered here.
     pub fn dominates(&self, other: &Context) -> bool {
         self.vector.dominates(&other.vector) && other.dots.iter().all(|dot| self.covers(*dot))

@@ -22,6 +22,11 @@ impl Life {
         Life { incarnation, births: 0 }
     }
 
+    /// The random number that it began with.
+    pub fn incarnation(&self) -> u64 {
+        self.incarnation
+    }
+
     /// Continues the actor of `mark` if it is of this life; else gives birth to a new one.
     fn actor(&mut self, mark: Option<Actor>, seen: &Context) -> Actor {
         match mark {
@@ -97,6 +102,10 @@ impl Record {
         };
         object.siblings.retain(|s| !seen.covers(s.dot));
         object.context.join(&seen);
+        if write.payload != Payload::Tombstone {
+            // What has expired is a tombstone, and goes like one beside a value. Its dot stays in the context.
+            object.siblings.retain(|s| s.payload == Payload::Tombstone || !s.is_deleted(write.now_ms));
+        }
 
         let actor = life.actor(self.mark, &object.context);
         let dot = Dot { actor, counter: object.context.vector.get(actor) + 1 };

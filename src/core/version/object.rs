@@ -141,6 +141,34 @@ impl Object {
         values
     }
 
+    /// Whether nothing here stays for ever: every sibling is a tombstone or a value that expires.
+    pub fn fades(&self) -> bool {
+        self.siblings.iter().all(|s| s.payload == Payload::Tombstone || s.expires_ms.is_some())
+    }
+
+    /// Whether a reader at this time finds nothing.
+    pub fn is_deleted(&self, now_ms: u64) -> bool {
+        self.siblings.iter().all(|s| s.is_deleted(now_ms))
+    }
+
+    /// When the last of the values that expire does, in milliseconds since 1970.
+    pub fn expires_last_ms(&self) -> Option<u64> {
+        self.siblings.iter().filter_map(|s| s.expires_ms).max()
+    }
+
+    /// How many entries and single dots the context has of actors without a live sibling.
+    pub fn idle_entries(&self) -> usize {
+        let is_idle = |actor| !self.siblings.iter().any(|s| s.dot.actor == actor);
+        let entries = self.context.vector.iter().filter(|(actor, _)| is_idle(*actor)).count();
+        entries + self.context.dots.iter().filter(|dot| is_idle(dot.actor)).count()
+    }
+
+    /// Forgets those. Right only where no store holds, and no message carries, what they cover: see [`crate::core::reap`].
+    pub fn prune(&mut self) {
+        let siblings = &self.siblings;
+        self.context.retain(|actor| siblings.iter().any(|s| s.dot.actor == actor));
+    }
+
     /// Bytes of all values.
     pub fn value_bytes(&self) -> usize {
         self.siblings.iter().map(Sibling::value_bytes).sum()

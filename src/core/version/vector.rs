@@ -42,6 +42,11 @@ impl VersionVector {
         other.entries.iter().all(|&(actor, counter)| counter <= self.get(actor))
     }
 
+    /// Forgets the actors that `keeps` does not keep.
+    pub(super) fn retain(&mut self, keeps: impl Fn(Actor) -> bool) {
+        self.entries.retain(|(actor, _)| keeps(*actor));
+    }
+
     /// The entries, by actor.
     pub fn iter(&self) -> impl Iterator<Item = (Actor, u64)> {
         self.entries.iter().copied()

@@ -22,7 +22,7 @@ fn record(events: u64) -> Bytes {
     object.context = context;
     let payload = Payload::Value(Bytes::from(vec![7; events as usize]));
     object.siblings.push(Sibling { dot, time: 0, payload, expires_ms: None });
-    Record { mark: None, object }.encode().0
+    Record { object, ..Record::default() }.encode().0
 }
 
 fn stored(partition: u8, key: u8) -> Bytes {
