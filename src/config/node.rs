@@ -11,6 +11,7 @@ use super::hints::HintsConfig;
 use super::limits::NodeLimits;
 use super::network::{is_loopback, is_unspecified};
 use super::problem::Problems;
+use super::reap::ReapConfig;
 use super::source::Source;
 use super::storage::StorageConfig;
 use super::table::Table;
@@ -49,6 +50,8 @@ pub struct NodeConfig {
     pub transfer: TransferConfig,
     /// How much it keeps for others that are down.
     pub hints: HintsConfig,
+    /// When what was deleted may be forgotten.
+    pub reap: ReapConfig,
 }
 
 impl Default for NodeConfig {
@@ -69,6 +72,7 @@ impl Default for NodeConfig {
             timing: Timing::default(),
             transfer: TransferConfig::default(),
             hints: HintsConfig::default(),
+            reap: ReapConfig::default(),
         }
     }
 }
@@ -103,6 +107,7 @@ impl NodeConfig {
         table.section("timing", |table| self.timing.read(table));
         table.section("transfer", |table| self.transfer.read(table));
         table.section("hints", |table| self.hints.read(table));
+        table.section("reap", |table| self.reap.read(table));
     }
 
     /// What was left out and follows from the rest. A listed node is reached, and listens, at its address in the list; one

@@ -1,5 +1,7 @@
 //! How long things take, and how long they are waited for.
 
+use std::time::Duration;
+
 use super::complaint::Complaint;
 use super::problem::Problems;
 use super::source::Source;
@@ -54,6 +56,16 @@ impl Default for Timing {
 }
 
 impl Timing {
+    /// How long the called end of a link hears nothing until it gives the link up. Its caller has given it up long before.
+    pub fn link_silence(&self) -> Duration {
+        Duration::from_millis(self.peer_timeout_ms * 3)
+    }
+
+    /// How long a request is tried that brings no timeout of its own.
+    pub fn request_timeout(&self) -> Duration {
+        Duration::from_millis(self.request_timeout_ms)
+    }
+
     pub(super) fn read(&mut self, table: &mut Table) {
         let mut ms = |key: &str, into: &mut u64| table.number(key, into, 1..=MS_MAX, "a number of milliseconds");
         ms("request_timeout_ms", &mut self.request_timeout_ms);

@@ -35,7 +35,7 @@ pub async fn serve(node: NodeHandle, arbiter: usize, from: StoreId, stream: Stre
     let outbox = Arc::new(Outbox::new(OutboxLimits::UNBOUNDED));
     let reader = FrameReader::new(read, limits.frames());
     // A live caller is heard once in each heartbeat; it has given this link up long before.
-    let silence = Duration::from_millis(node.config.node.timing.peer_timeout_ms * 3);
+    let silence = node.config.node.timing.link_silence();
     let link = Inbound { node: node.clone(), arbiter, outbox: outbox.clone(), silence };
     let result = tokio::select! {
         biased;
@@ -112,6 +112,9 @@ impl Inbound {
                 (partition, ReplicaCall::Objects { id, epoch, partition, keys })
             }
             ToReplica::Missed { id, partition } => (partition, ReplicaCall::Missed { id, partition }),
+            ToReplica::Reap { id, epoch, partition, question } => {
+                (partition, ReplicaCall::Reap { id, epoch, partition, question })
+            }
             ToReplica::Scan { id, deadline_ms, scan, .. } => {
                 (scan.partition, ReplicaCall::Scan { id, scan, expires: by(deadline_ms) })
             }
@@ -155,6 +158,7 @@ impl ReplicaSink for LinkSink {
                 ReplicaReply::Clocks { id, result } => ToCoordinator::Clocks { id, result },
                 ReplicaReply::Page { id, result } => ToCoordinator::Page { id, result },
                 ReplicaReply::Scanned { id, scanned } => ToCoordinator::Scanned { id, scanned },
+                ReplicaReply::Reap { id, result } => ToCoordinator::Reap { id, result },
                 ReplicaReply::Failed { id, error } => ToCoordinator::Failed { id, error },
                 ReplicaReply::Minted { .. }
                 | ReplicaReply::Refused { .. }

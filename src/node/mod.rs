@@ -42,6 +42,7 @@ pub mod lease;
 pub mod lister;
 pub mod membership_watcher;
 pub mod outbox;
+pub mod reap;
 pub mod replica;
 pub mod ring_manager;
 mod start;
@@ -61,6 +62,7 @@ use self::env::Env;
 use self::inspector::Inspector;
 use self::lease::Lease;
 use self::lister::Lister;
+use self::reap::Reaper;
 use self::replica::Replica;
 use self::stats::Stats;
 use self::transfer::Mover;
@@ -94,6 +96,8 @@ pub struct NodeHandle {
     pub lister: Addr<Lister>,
     /// Moves partitions to where they belong.
     pub mover: Addr<Mover>,
+    /// Forgets what was deleted.
+    pub reaper: Addr<Reaper>,
     /// For operators' dealings with the coordination service.
     pub clerk: Arc<Clerk>,
     /// How long strict requests may be served.

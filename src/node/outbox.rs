@@ -14,6 +14,7 @@ use tokio::io::{AsyncWrite, AsyncWriteExt};
 use tokio::sync::Notify;
 use tokio::time::timeout;
 
+use super::env::{Moment, now};
 use crate::wire::frame;
 
 /// Bytes of messages that go into one frame, unless a single one is larger.
@@ -23,6 +24,9 @@ const FRAME_TARGET: usize = 256 << 10;
 pub trait Weigh {
     /// Bytes.
     fn weight(&self) -> usize;
+
+    /// It has waited for so long before it is written: what it says of the time that is left is so much less.
+    fn waited(&mut self, _waited: Duration) {}
 }
 
 /// How much an outbox holds.
@@ -50,7 +54,8 @@ pub enum NotTaken {
 
 #[derive(Debug)]
 struct Queue<M> {
-    messages: Vec<M>,
+    /// Each with when it came.
+    messages: Vec<(Moment, M)>,
     bytes: usize,
     closed: bool,
 }
@@ -83,7 +88,7 @@ impl<M: Weigh> Outbox<M> {
             return Err((message, NotTaken::Full));
         }
         queue.bytes = bytes;
-        queue.messages.push(message);
+        queue.messages.push((now(), message));
         let first = queue.messages.len() == 1;
         drop(queue);
         if first {
@@ -122,7 +127,9 @@ impl<M: Weigh> Outbox<M> {
                 let mut queue = self.lock();
                 if !queue.messages.is_empty() {
                     queue.bytes = 0;
-                    return Some(std::mem::take(&mut queue.messages));
+                    let messages = std::mem::take(&mut queue.messages);
+                    drop(queue);
+                    return Some(messages.into_iter().map(aged(now())).collect());
                 }
                 if queue.closed {
                     return None;
@@ -166,6 +173,14 @@ impl<M: Weigh + Serialize> Outbox<M> {
             }
         }
         io.shutdown().await
+    }
+}
+
+/// A message as it is at `now`, having come at some moment.
+fn aged<M: Weigh>(now: Moment) -> impl Fn((Moment, M)) -> M {
+    move |(came, mut message)| {
+        message.waited(now.saturating_duration_since(came));
+        message
     }
 }
 

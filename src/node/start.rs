@@ -21,9 +21,11 @@ use super::inspector::{Inspector, InspectorParts, ShowThrough};
 use super::lister::messages::ListThrough;
 use super::lister::{Lister, ListerParts};
 use super::membership_watcher::MembershipWatcher;
+use super::reap::messages::ReapThrough;
+use super::reap::{Reaper, ReaperParts};
 use super::replica::messages::Halt;
 use super::replica::needs_sync::NeedsSync;
-use super::replica::{HintGauge, Missed, Replica, ReplicaParts};
+use super::replica::{HintGauge, Missed, ReapTimes, Replica, ReplicaParts, reaping};
 use super::ring_manager::{Follow, Follower, RingManager};
 use super::stats::Stats;
 use super::transfer::messages::MoveThrough;
@@ -75,7 +77,7 @@ macro_rules! stops {
     )*};
 }
 
-stops!(Handoff, MembershipWatcher, RingManager, ConnectionPool, Coordinator, Inspector, Lister, Mover);
+stops!(Handoff, MembershipWatcher, RingManager, ConnectionPool, Coordinator, Inspector, Lister, Mover, Reaper);
 
 impl Node {
     /// Starts all actors of a member, once there is a ring to serve by.
@@ -95,6 +97,7 @@ impl Node {
         let hints = Arc::new(HintGauge::count(&*engine, budget)?);
         let missed = Arc::new(Missed::open(&*engine)?);
         let needs_sync = Arc::new(NeedsSync::open(&*engine)?);
+        reaping::count_fading(&*engine, &stats)?;
         let (disk, gate) = Disk::start(&env, engine.clone(), &config.node.storage, free_space, stats.clone());
 
         let parts = ReplicaParts {
@@ -107,6 +110,7 @@ impl Node {
             recent_bytes_max: config.node.storage.records_bytes() as usize / env.arbiters(),
             hints: hints.clone(),
             missed: missed.clone(),
+            reap: ReapTimes::of(&config.node),
             needs_sync,
             lease: lease.clone(),
             stats: stats.clone(),
@@ -147,6 +151,18 @@ impl Node {
         };
         let mover = Mover::new(mover)?;
         let mover = env.start(0, move |_| mover);
+        let reaper = ReaperParts {
+            own: start.store,
+            config: config.clone(),
+            ring: ring.clone(),
+            presence: belonging.presence.clone(),
+            engine: engine.clone(),
+            disk: disk.clone(),
+            replicas: replicas.clone(),
+            stats: stats.clone(),
+            env: env.clone(),
+        };
+        let reaper = env.start(0, move |_| Reaper::new(reaper));
         let admission = Admission::new(config.node.limits.calls_in_flight_max);
         let clerk = {
             let (session, status, env) = (belonging.session.clone(), belonging.status.clone(), env.clone());
@@ -208,6 +224,7 @@ impl Node {
                 (Origin::Inspector, inspector.clone().recipient()),
                 (Origin::Lister, lister.clone().recipient()),
                 (Origin::Transfer, mover.clone().recipient()),
+                (Origin::Reaper, reaper.clone().recipient()),
             ];
             let (pool, coordinator) = pair(&env, arbiter, pool, coordinator, replicas.clone(), others).await;
             belonging.ring_manager.do_send(Follow(Follower::Pool(pool.clone())));
@@ -218,11 +235,13 @@ impl Node {
         handoff.do_send(DeliverThrough(pools[0].clone()));
         lister.do_send(ListThrough(pools[0].clone()));
         mover.do_send(MoveThrough(pools[0].clone().recipient()));
+        reaper.do_send(ReapThrough(pools[0].clone().recipient()));
         inspector.do_send(ShowThrough {
             pools: pools.clone(),
             coordinators: coordinators.clone(),
             mover: mover.clone(),
             handoff: handoff.clone(),
+            reaper: reaper.clone(),
         });
 
         let handle = NodeHandle {
@@ -236,6 +255,7 @@ impl Node {
             inspector,
             lister,
             mover,
+            reaper,
             clerk,
             lease,
             admission,
@@ -266,6 +286,7 @@ impl Node {
         self.belonging.end().await;
         self.handoff.do_send(Stop);
         self.handle.mover.do_send(Stop);
+        self.handle.reaper.do_send(Stop);
         self.handle.inspector.do_send(Stop);
         self.handle.lister.do_send(Stop);
         self.handle.pools.iter().for_each(|pool| pool.do_send(Stop));
@@ -297,7 +318,7 @@ async fn pair(
     pool: PoolParts,
     coordinator: CoordinatorParts,
     replicas: Arc<Vec<Addr<Replica>>>,
-    others: [(Origin, Recipient<super::connection_pool::messages::PeerEvent>); 4],
+    others: [(Origin, Recipient<super::connection_pool::messages::PeerEvent>); 5],
 ) -> (Addr<ConnectionPool>, Addr<Coordinator>) {
     let (tell, told) = tokio::sync::oneshot::channel();
     let coordinator = env.start(arbiter, move |ctx: &mut Context<Coordinator>| {

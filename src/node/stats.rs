@@ -90,6 +90,12 @@ named! {
         DrainDropped => "drain_dropped",
         /// Bytes of objects sent to owners that lacked them before.
         DrainSentBytes => "drain_sent_bytes",
+        /// Tombstones and expired values forgotten here, because no copy of what they cover is left anywhere.
+        TombstonesReaped => "tombstones_reaped",
+        /// Context entries forgotten here likewise.
+        ContextEntriesPruned => "context_entries_pruned",
+        /// Partitions that had something to reap and in which something kept it.
+        ReapsBlocked => "reaps_blocked",
         /// Alarms: somebody knew more of this replica's own writes than itself.
         Doubts => "doubts",
         /// Writes that storage refused or failed.
@@ -110,6 +116,12 @@ named! {
     Gauge {
         /// Bytes of Merkle leaves in memory; see [`crate::core::merkle::leaf_count`] for the bound.
         MerkleBytes => "merkle_bytes",
+        /// Keys whose last writes were deletes, not reaped yet.
+        Tombstones => "tombstones",
+        /// Keys with nothing but values that expire, or have, and tombstones.
+        ExpiringValues => "expiring_values",
+        /// Entries of the largest context that the last look through all keys has found; `limits.context_entries_max` binds it.
+        ContextEntriesMost => "context_entries_most",
     }
 }
 
@@ -166,6 +178,11 @@ impl Stats {
     /// A gauge has risen by so much, or fallen.
     pub fn shift(&self, gauge: Gauge, by: i64) {
         self.gauges[gauge as usize].fetch_add(by, Ordering::Relaxed);
+    }
+
+    /// A gauge is at so much now.
+    pub fn set(&self, gauge: Gauge, to: i64) {
+        self.gauges[gauge as usize].store(to, Ordering::Relaxed);
     }
 
     /// One more measurement.

@@ -13,6 +13,7 @@ use super::tree::{TreeAnswer, TreeFailure, TreeRequest};
 use crate::core::id::{Epoch, Partition, StoreId};
 use crate::core::key::Key;
 use crate::core::quorum::age::Reading;
+use crate::core::reap;
 use crate::core::request::{Answer, Failure, Request};
 
 /// From an application to a node.
@@ -218,6 +219,19 @@ pub enum ToReplica {
         /// Which.
         partition: Partition,
     },
+    /// Something is to be reaped: answer this first, or do it. Answered by [`ToCoordinator::Reap`], or by `Failed` with
+    /// [`ReplicaError::Moved`] if the rings differ or the partition is in motion. May be asked again if an answer is lost; that
+    /// blocks the reaping until then.
+    Reap {
+        /// The caller's number.
+        id: u64,
+        /// The caller's ring.
+        epoch: Epoch,
+        /// Which partition.
+        partition: Partition,
+        /// What.
+        question: reap::Question,
+    },
     /// Are you there? Answered at once by the connection, not by an actor.
     Ping(u64),
 }
@@ -235,6 +249,7 @@ impl ToReplica {
             | ToReplica::Pull { id, .. }
             | ToReplica::Objects { id, .. }
             | ToReplica::Missed { id, .. }
+            | ToReplica::Reap { id, .. }
             | ToReplica::Scan { id, .. } => *id,
             ToReplica::Ping(_) => 0,
         }
@@ -253,6 +268,7 @@ impl ToCoordinator {
             | ToCoordinator::Leaves { id, .. }
             | ToCoordinator::Clocks { id, .. }
             | ToCoordinator::Page { id, .. }
+            | ToCoordinator::Reap { id, .. }
             | ToCoordinator::Scanned { id, .. } => *id,
             ToCoordinator::Pong(_) => 0,
         }
@@ -321,6 +337,13 @@ pub enum ToCoordinator {
         id: u64,
         /// A page of objects.
         result: Result<ObjectsPage, ReplicaError>,
+    },
+    /// What was asked by [`ToReplica::Reap`]; what it removed is gone durably.
+    Reap {
+        /// The call's.
+        id: u64,
+        /// The answer, or why there is none.
+        result: Result<reap::Answer, ReplicaError>,
     },
     /// It could not be done, whatever it was.
     Failed {

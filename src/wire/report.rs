@@ -4,6 +4,7 @@
 mod cluster;
 mod hints;
 mod service;
+mod tombstones;
 mod transfers;
 
 use serde::{Deserialize, Serialize};
@@ -20,6 +21,7 @@ pub use hints::{HintReport, HintsReport};
 pub use service::{
     KeeperRole, NookeeperReport, ParticipantReport, SESSIONS_SHOWN_MAX, ServiceReport, SessionReport, ZooKeeperReport,
 };
+pub use tombstones::{ReapReport, TombstonesReport};
 pub use transfers::{DrainReport, TransferPhase, TransferReport, TransfersReport};
 
 /// What a node can be asked to show.
@@ -41,6 +43,8 @@ pub enum Inspect {
     Transfers,
     /// What this node keeps for others.
     Hints,
+    /// What was deleted or has expired and is not forgotten yet on this node; in one bucket, if one is named.
+    Tombstones(Option<String>),
 }
 
 /// What it shows.
@@ -67,6 +71,8 @@ pub enum Inspection {
     Transfers(Box<TransfersReport>),
     /// What the node keeps for others.
     Hints(Box<HintsReport>),
+    /// What is deleted and not forgotten.
+    Tombstones(Box<TombstonesReport>),
 }
 
 /// The ring and the buckets that are configured.

@@ -29,6 +29,7 @@ mod ring;
 mod stats;
 mod status;
 mod table;
+mod tombstones;
 mod write;
 
 use clap::{Parser, Subcommand};
@@ -82,6 +83,7 @@ enum Command {
     Stats(stats::Stats),
     Locate(locate::Locate),
     Hints(hints::Hints),
+    Tombstones(tombstones::Tombstones),
     /// Show how the cluster is, and change who is in it
     #[command(subcommand)]
     Cluster(cluster_changes::Cluster),
@@ -126,6 +128,7 @@ fn run(cli: Cli, output: &mut Output) -> Result<Exit, CliError> {
             Command::Stats(stats) => stats.run(cli.at, output).await,
             Command::Locate(locate) => locate.run(cli.at, output).await,
             Command::Hints(hints) => hints.run(cli.at, output).await,
+            Command::Tombstones(tombstones) => tombstones.run(cli.at, output).await,
             Command::Cluster(cluster) => cluster.run(cli.at, output).await,
             Command::Bucket(bucket) => bucket.run(cli.at, output).await,
             Command::Coord(coord) => coord.run(cli.at, output).await,

@@ -58,8 +58,8 @@
 //! since. A wall clock that jumps ahead by the grace takes it away at that owner; all owners must agree.
 
 mod grace;
-pub mod queue;
 mod question;
+pub mod queue;
 mod round;
 #[cfg(test)]
 mod tests;

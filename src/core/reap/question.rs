@@ -3,7 +3,6 @@
 //! All questions carry the asker's ring; whoever goes by another one refuses. They change nothing but the last, which may be
 //! repeated: what was removed is not there to be removed again.
 
-use std::fmt::{self, Display};
 use std::time::Duration;
 
 use bytes::Bytes;
@@ -82,14 +81,4 @@ pub enum Standing {
     Held(Duration),
     /// It holds another one, or cannot say.
     Other,
-}
-
-impl Display for Stray {
-    fn fmt(&self, f: &mut fmt::Formatter) -> fmt::Result {
-        match self {
-            Stray::Hint(target) => write!(f, "holds a hint for store {target}"),
-            Stray::Copy => f.write_str("holds a copy without owning it"),
-            Stray::NeedsSync => f.write_str("needs to be synced with the others"),
-        }
-    }
 }

@@ -38,11 +38,6 @@ pub fn of(partition: Partition) -> Bytes {
     [PREFIX, &partition.0.to_be_bytes()].concat().into()
 }
 
-/// The key of a record's entry; `None` if the record does not fade. Costs nothing then.
-pub fn key_of(stored: &Bytes, record: &Bytes) -> Option<Bytes> {
-    Some(key(stored, Record::fading_since_ms(record)?))
-}
-
 /// The entry of a record; `None` if it does not fade. Costs nothing then.
 pub fn entry_of(stored: &Bytes, record: &Bytes) -> Option<Entry> {
     Record::fading_since_ms(record)?;
@@ -113,7 +108,8 @@ mod tests {
     #[test]
     fn what_is_no_entry_is_none() {
         assert_eq!(Entry::decode(&Bytes::from_static(b"reap/short"), &[0; 17]), None);
-        let (key, _) = Entry { stored: Bytes::from_static(b"\0\0key"), since_ms: 1, clock: Clock(1), expires: false }.encode();
+        let (key, _) =
+            Entry { stored: Bytes::from_static(b"\0\0key"), since_ms: 1, clock: Clock(1), expires: false }.encode();
         assert_eq!(Entry::decode(&key, &[0; 3]), None);
     }
 }

@@ -28,6 +28,8 @@ pub enum Block {
     Took(StoreId),
     /// It has been started again since it was first asked.
     Restarted(StoreId),
+    /// Who is in the cluster, and who is absent, is not known yet.
+    Unheard,
     /// The partition changes hands.
     InMotion,
     /// The ring has changed since the round began.

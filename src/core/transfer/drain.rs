@@ -6,7 +6,7 @@ use bytes::Bytes;
 
 use super::checkpoint::Checkpoint;
 use super::work::{Answer, Ask, Known, Objects, Step, Versions, Whom, Work, left_of, page_of};
-use crate::core::id::StoreId;
+use crate::core::id::{Partition, StoreId};
 use crate::core::key::Key;
 use crate::core::merkle::{Leaves, leaf_count};
 use crate::core::ring::Slice;
@@ -50,6 +50,7 @@ impl Drained {
 /// The draining of one partition.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct Drain {
+    partition: Partition,
     owners: Vec<Owner>,
     drained: Drained,
     /// The leaves of this round.
@@ -98,10 +99,11 @@ enum Exchange {
 }
 
 impl Drain {
-    /// A drain to the owners of a partition, one of `partitions`; those of both sides if it is in motion. What `lost` ones held is
+    /// A drain to the owners of `partition`, one of `partitions`; those of both sides if it is in motion. What `lost` ones held is
     /// gone for good.
-    pub fn new(slice: &Slice, lost: &BTreeSet<StoreId>, partitions: u32) -> Drain {
+    pub fn new(partition: Partition, slice: &Slice, lost: &BTreeSet<StoreId>, partitions: u32) -> Drain {
         Drain {
+            partition,
             owners: owners(slice, lost),
             drained: Drained::default(),
             round: 0..0,
@@ -335,6 +337,11 @@ impl Work for Drain {
             &Stage::Owner(number, _) if self.owners[number + 1..].iter().any(|owner| !owner.is_lost) => {
                 self.owners[number..].rotate_left(1);
                 self.stage = self.owner(number);
+            }
+            // A version must not be sent long after it was read.
+            Stage::Owner(number, Exchange::Send(objects, rest)) => {
+                let keys = objects.iter().map(|(key, _)| key.stored(self.partition)).chain(rest.iter().cloned());
+                self.stage = Stage::Owner(*number, Exchange::Read(keys.collect()));
             }
             _ => {}
         }

@@ -14,6 +14,7 @@ use tokio::sync::oneshot;
 
 use super::messages::{LinkEvent, Origin, PeerEvent};
 use super::{PoolParts, Routes};
+use crate::core::reap::Question;
 use crate::core::ring::Member;
 use crate::node::env::Moment;
 use crate::node::outbox::{Outbox, Weigh};
@@ -179,7 +180,28 @@ impl Weigh for ToReplica {
                 ToReplica::Clocks { leaves, after, .. } => 4 * leaves.len() + after.as_ref().map_or(0, Bytes::len),
                 ToReplica::Pull { after, .. } => after.as_ref().map_or(0, Bytes::len),
                 ToReplica::Objects { keys, .. } => keys.iter().map(|key| size_of::<Bytes>() + key.len()).sum(),
+                ToReplica::Reap { question, .. } => reap_weight(question),
                 ToReplica::Leaves { .. } | ToReplica::Missed { .. } | ToReplica::Ping(_) => 0,
             }
+    }
+
+    /// Its receiver counts from the arrival. A version must not become older than it may by waiting here.
+    fn waited(&mut self, waited: Duration) {
+        let waited_ms = u32::try_from(waited.as_millis()).unwrap_or(u32::MAX);
+        if let ToReplica::Store { deadline_ms, .. }
+        | ToReplica::Fetch { deadline_ms, .. }
+        | ToReplica::Forward { deadline_ms, .. }
+        | ToReplica::Scan { deadline_ms, .. } = self
+        {
+            *deadline_ms = deadline_ms.saturating_sub(waited_ms);
+        }
+    }
+}
+
+fn reap_weight(question: &Question) -> usize {
+    match question {
+        Question::Look => 0,
+        Question::Held(keys) => keys.iter().map(|key| size_of_val(key) + key.0.len()).sum(),
+        Question::Remove(removals) => removals.iter().map(|removal| size_of_val(removal) + removal.stored.len()).sum(),
     }
 }

@@ -23,6 +23,8 @@ pub enum Origin {
     Lister = 3,
     /// The moving of partitions.
     Transfer = 4,
+    /// The reaping of what was deleted.
+    Reaper = 6,
 }
 
 const ORIGIN_SHIFT: u32 = 56;
@@ -40,7 +42,8 @@ impl Origin {
 
     /// Who numbered this call.
     pub fn of(id: u64) -> Option<Origin> {
-        let all = [Origin::Coordinator, Origin::Handoff, Origin::Inspector, Origin::Lister, Origin::Transfer];
+        let all =
+            [Origin::Coordinator, Origin::Handoff, Origin::Inspector, Origin::Lister, Origin::Transfer, Origin::Reaper];
         all.into_iter().find(|origin| *origin as u64 == id >> ORIGIN_SHIFT)
     }
 }

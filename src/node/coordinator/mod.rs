@@ -171,6 +171,8 @@ impl Coordinator {
         self.parts.stats.count(if is_read { Counter::Reads } else { Counter::Writes });
         let timeout = request.options.timeout_ms.map(|ms| std::time::Duration::from_millis(ms as u64));
         let deadline = timeout.map_or(deadline, |timeout| deadline.min(arrived + timeout));
+        // What it reads or mints must not be sent any later.
+        let deadline = deadline.min(arrived + self.parts.config.node.reap.grace().version_age_max());
         self.launch(turn, asker, arrived, deadline, Box::new(Ask { request, forwarded }));
     }
 
@@ -241,6 +243,7 @@ impl Coordinator {
             | ReplicaReply::Leaves { .. }
             | ReplicaReply::Clocks { .. }
             | ReplicaReply::Page { .. }
+            | ReplicaReply::Reap { .. }
             | ReplicaReply::Dropped { .. } => {}
         }
     }
@@ -259,6 +262,7 @@ impl Coordinator {
             | ToCoordinator::Scanned { .. }
             | ToCoordinator::Clocks { .. }
             | ToCoordinator::Page { .. }
+            | ToCoordinator::Reap { .. }
             | ToCoordinator::Pong(_) => {}
         }
     }

@@ -171,8 +171,11 @@ impl Coordinator {
     /// Sends the merged object to an owner that was behind.
     fn repair(&mut self, turn: &mut Turn, id: u64, to: StoreId) {
         let own = self.parts.store;
-        let timeout = Duration::from_millis(self.parts.config.node.timing.request_timeout_ms);
+        let (timing, reap) = (&self.parts.config.node.timing, &self.parts.config.node.reap);
         let Some(Operation { head, kind: OperationKind::Read(machine) }) = self.table.get(id) else { return };
+        // Nothing of it was read before the request came.
+        let age = reap.grace().version_age_max().saturating_sub(head.arrived.elapsed());
+        let timeout = timing.request_timeout().min(age);
         let Some(object) = machine.merged().map(|object| object.encode()) else { return };
         let (key, route) = (head.key.clone(), head.route.clone());
         if !self.repairs.take(object.len() as u64) {

@@ -193,7 +193,8 @@ impl Handoff {
     }
 
     fn deliver(&mut self, target: StoreId, hints: Vec<HeldHint>, next: Option<Bytes>, ctx: &mut Context<Self>) {
-        let deadline_ms = self.parts.config.node.timing.request_timeout_ms as u32;
+        let node = &self.parts.config.node;
+        let deadline_ms = node.reap.cut(node.timing.request_timeout()).as_millis() as u32;
         let (view, reachable) = (self.parts.ring.load_full(), self.parts.health.load_full());
         let (Some(delivery), Some(pool)) = (self.deliveries.get_mut(&target), &self.pool) else { return };
         if next.is_none() {

@@ -2,6 +2,7 @@
 
 mod cluster;
 mod describe;
+mod tombstones;
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -21,6 +22,7 @@ use super::disk::Gate;
 use super::env::{Env, Moment};
 use super::handoff::{Handoff, ReportHints};
 use super::lease::Lease;
+use super::reap::Reaper;
 use super::replica::messages::{ReplicaBatch, ReplicaCall, ReplicaReply, ReplicaSink};
 use super::replica::{HintGauge, Replica};
 use super::stats::Stats;
@@ -55,6 +57,8 @@ pub struct ShowThrough {
     pub mover: Addr<Mover>,
     /// What delivers hints.
     pub handoff: Addr<Handoff>,
+    /// What forgets deletes.
+    pub reaper: Addr<Reaper>,
 }
 
 /// What an Inspector looks at.
@@ -98,6 +102,7 @@ pub struct Inspector {
     coordinators: Vec<Addr<Coordinator>>,
     mover: Option<Addr<Mover>>,
     handoff: Option<Addr<Handoff>>,
+    reaper: Option<Addr<Reaper>>,
     asked: BTreeMap<u64, (StoreId, Examination)>,
     last: u64,
 }
@@ -118,7 +123,8 @@ impl Inspector {
     /// Shows nothing of pools and coordinators until it knows them.
     pub fn new(parts: InspectorParts) -> Inspector {
         let (asked, parts) = (BTreeMap::new(), Arc::new(parts));
-        Inspector { parts, pools: vec![], coordinators: vec![], mover: None, handoff: None, asked, last: 0 }
+        let (pools, coordinators) = (vec![], vec![]);
+        Inspector { parts, pools, coordinators, mover: None, handoff: None, reaper: None, asked, last: 0 }
     }
 
     /// Asks a member what it holds of a key.
@@ -299,9 +305,9 @@ impl Handler<ShowThrough> for Inspector {
     type Result = ();
 
     fn handle(&mut self, through: ShowThrough, _: &mut Context<Self>) {
-        let ShowThrough { pools, coordinators, mover, handoff } = through;
+        let ShowThrough { pools, coordinators, mover, handoff, reaper } = through;
         (self.pools, self.coordinators) = (pools, coordinators);
-        (self.mover, self.handoff) = (Some(mover), Some(handoff));
+        (self.mover, self.handoff, self.reaper) = (Some(mover), Some(handoff), Some(reaper));
     }
 }
 
@@ -317,6 +323,7 @@ impl Handler<Show> for Inspector {
             Inspect::Cluster => self.cluster(),
             Inspect::Transfers => self.transfers(),
             Inspect::Hints => self.hints(),
+            Inspect::Tombstones(bucket) => self.tombstones(bucket),
             Inspect::Locate(key) => self.locate(key, ctx),
         }
     }

@@ -8,9 +8,9 @@ use tokio::sync::mpsc::{UnboundedSender, unbounded_channel};
 
 use super::super::messages::{ReplicaBatch, ReplicaCall, ReplicaSink};
 use super::super::needs_sync::NeedsSync;
-use super::super::{HintGauge, ReplicaParts};
+use super::super::{HintGauge, ReapTimes, ReplicaParts};
 use super::*;
-use crate::config::{NodeLimits, StorageConfig};
+use crate::config::{NodeConfig, NodeLimits, StorageConfig};
 use crate::core::bucket::Buckets;
 use crate::core::hint::Budget;
 use crate::core::id::{Epoch, NodeId, StoreId};
@@ -59,6 +59,7 @@ fn replica(store: u128, disk: &MemoryDisk) -> Addr<Replica> {
         store: StoreId(store),
         hints: Arc::new(HintGauge::count(&*engine, Budget::UNBOUNDED).expect("the engine reads")),
         missed: Arc::default(),
+        reap: ReapTimes::of(&NodeConfig::default()),
         needs_sync: Arc::new(NeedsSync::open(&*engine).expect("the engine reads")),
         engine,
         disk,

@@ -8,6 +8,7 @@ use bytes::Bytes;
 use crate::core::id::{Epoch, Partition, StoreId};
 use crate::core::key::Key;
 use crate::core::quorum::age::Reading;
+use crate::core::reap::{self, Question};
 use crate::core::request::Failure;
 use crate::core::version::Clock;
 use crate::core::version::mint::Write;
@@ -192,6 +193,17 @@ pub enum ReplicaCall {
         /// The version that the owners are known to hold or to cover.
         clock: Clock,
     },
+    /// Answer a question of who reaps. Answered by `Reap`, or by `Failed` if the rings differ or the partition is in motion.
+    Reap {
+        /// The asker's number.
+        id: u64,
+        /// The asker's ring.
+        epoch: Epoch,
+        /// About which partition.
+        partition: Partition,
+        /// What.
+        question: Question,
+    },
 }
 
 impl ReplicaCall {
@@ -211,6 +223,7 @@ impl ReplicaCall {
             | ReplicaCall::Objects { id, .. }
             | ReplicaCall::Missed { id, .. }
             | ReplicaCall::Told { id, .. }
+            | ReplicaCall::Reap { id, .. }
             | ReplicaCall::Drop { id, .. } => *id,
         }
     }
@@ -306,6 +319,13 @@ pub enum ReplicaReply {
         /// The removal is durable, or there was nothing. If not, the key is held as before: look again at which version it has.
         dropped: bool,
     },
+    /// The answer to a question of who reaps; if something was removed, that is durable.
+    Reap {
+        /// The asker's number.
+        id: u64,
+        /// The answer, or why there is none.
+        result: Result<reap::Answer, ReplicaError>,
+    },
     /// It could not be done. Stands for any of the answers above.
     Failed {
         /// The asker's number.
@@ -343,6 +363,7 @@ impl ReplicaReply {
             | ReplicaReply::Clocks { id, .. }
             | ReplicaReply::Page { id, .. }
             | ReplicaReply::Dropped { id, .. }
+            | ReplicaReply::Reap { id, .. }
             | ReplicaReply::Failed { id, .. } => *id,
         }
     }

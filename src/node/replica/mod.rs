@@ -14,6 +14,8 @@
 //! Of partitions that other stores compare with their own it keeps Merkle leaves (`tree`), and tells what they hold
 //! ([`crate::wire::exchange`]).
 //!
+//! What was deleted it keeps in a queue until all stores agree that it may be forgotten (`reaping`).
+//!
 //! Its memory of a key may break (a failed write, a restart): then a new [`Life`] begins and no earlier mark is continued.
 
 mod exchange;
@@ -25,6 +27,7 @@ mod missed;
 pub mod needs_sync;
 mod parking;
 mod pending;
+pub mod reaping;
 mod recent;
 mod scanning;
 mod settling;
@@ -34,6 +37,7 @@ mod tree_making;
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
+use std::time::Duration;
 
 use actix::prelude::*;
 use rand::Rng;
@@ -43,6 +47,7 @@ use self::messages::{Flushed, Halt, ReplicaBatch, ReplicaCall, ReplicaReply, Rep
 use self::needs_sync::NeedsSync;
 use self::parking::Parking;
 use self::pending::Pending;
+use self::reaping::Past;
 use self::recent::Recent;
 use self::settling::Settling;
 use self::tree::Trees;
@@ -51,8 +56,9 @@ use super::env::{Env, Purpose};
 use super::lease::Lease;
 use super::stats::{Counter, Stats};
 use super::view::SharedRing;
-use crate::config::NodeLimits;
+use crate::config::{NodeConfig, NodeLimits};
 use crate::core::id::StoreId;
+use crate::core::reap::Grace;
 use crate::core::version::mint::Life;
 use crate::mutant;
 use crate::storage::{Batch, Engine};
@@ -82,6 +88,8 @@ pub struct ReplicaParts {
     pub hints: Arc<HintGauge>,
     /// What it could not hold for others.
     pub missed: Arc<Missed>,
+    /// When what was deleted may be forgotten.
+    pub reap: ReapTimes,
     /// The partitions of which it may miss something.
     pub needs_sync: Arc<NeedsSync>,
     /// Whether this store counts in pr and pw.
@@ -90,6 +98,22 @@ pub struct ReplicaParts {
     pub stats: Arc<Stats>,
     /// Its surroundings.
     pub env: Env,
+}
+
+/// What a Replica tells of, and holds to, when something is to be reaped.
+#[derive(Clone, Copy, Debug)]
+pub struct ReapTimes {
+    /// How long a tombstone is kept at least.
+    pub grace: Grace,
+    /// How long a version that was read here may be under way.
+    pub version_lasts: Duration,
+}
+
+impl ReapTimes {
+    /// As a node is told.
+    pub fn of(config: &NodeConfig) -> ReapTimes {
+        ReapTimes { grace: config.reap.grace(), version_lasts: config.reap.version_lasts(&config.timing) }
+    }
 }
 
 /// What is to be said, and to whom, once a ticket is durable.
@@ -111,6 +135,7 @@ pub struct Replica {
     waiting: BTreeMap<Ticket, Acknowledgements>,
     parking: Parking,
     settling: Settling,
+    past: Past,
 }
 
 impl Replica {
@@ -119,6 +144,7 @@ impl Replica {
         let mut rng = parts.env.rng(arbiter as u64, Purpose::Incarnation);
         let life = Life::begin(incarnation(&parts, &mut rng));
         let recent = Recent::new(parts.recent_bytes_max);
+        let past = Past::begin(life.incarnation());
         Replica {
             parts,
             arbiter,
@@ -133,6 +159,7 @@ impl Replica {
             waiting: BTreeMap::new(),
             parking: Parking::default(),
             settling: Settling::default(),
+            past,
         }
     }
 
@@ -169,6 +196,9 @@ impl Replica {
                     self.pull(&mut turn, id, partition, after, bytes_max)
                 }
                 ReplicaCall::Objects { id, partition, keys, .. } => self.objects(&mut turn, id, partition, keys),
+                ReplicaCall::Reap { id, epoch, partition, question } => {
+                    self.reap(&mut turn, id, epoch, partition, question)
+                }
                 ReplicaCall::Drop { id, key, clock } => self.drop_key(&mut turn, id, key, clock),
             };
             if let Err(error) = outcome {

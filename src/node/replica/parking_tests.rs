@@ -10,9 +10,9 @@ use tokio::time::sleep;
 
 use super::super::messages::Settle;
 use super::super::needs_sync::{NeedsSync, Why};
-use super::super::{HintGauge, ReplicaParts};
+use super::super::{HintGauge, ReapTimes, ReplicaParts};
 use super::*;
-use crate::config::{NodeLimits, StorageConfig};
+use crate::config::{NodeConfig, NodeLimits, StorageConfig};
 use crate::core::bucket::Buckets;
 use crate::core::hint::Budget;
 use crate::core::id::{NodeId, StoreId};
@@ -110,6 +110,7 @@ impl Stage {
             recent_bytes_max: 1 << 20,
             hints: Arc::new(HintGauge::count(&MemoryDisk::new().open(), Budget::UNBOUNDED).expect("an empty engine")),
             missed: Arc::default(),
+            reap: ReapTimes::of(&NodeConfig::default()),
             needs_sync: needs_sync.clone(),
             lease,
             stats,

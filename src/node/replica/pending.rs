@@ -65,6 +65,17 @@ impl Pending {
         records.into_iter().collect()
     }
 
+    /// Whether a write of a key with this prefix is in flight.
+    pub fn any(&self, prefix: &[u8]) -> bool {
+        let from = (Bound::Included(prefix), Bound::Unbounded);
+        self.entries.range::<[u8], _>(from).next().is_some_and(|(key, _)| key.starts_with(prefix))
+    }
+
+    /// All keys with a write in flight.
+    pub fn keys(&self) -> impl Iterator<Item = &Bytes> {
+        self.entries.keys()
+    }
+
     /// A new write of `key`; `durable` is what the engine held if none is in flight yet.
     pub fn push(&mut self, ticket: Ticket, key: Bytes, record: Stored, durable: impl FnOnce() -> Stored) {
         let entry =

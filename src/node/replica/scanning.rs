@@ -31,7 +31,7 @@ impl Replica {
     }
 
     /// A store that is not read from for the partition may hold nothing of it, or some: its page would be a gap that nobody sees.
-    fn check_owner(&self, partition: Partition) -> Result<(), ReplicaError> {
+    pub(super) fn check_owner(&self, partition: Partition) -> Result<(), ReplicaError> {
         let view = self.parts.ring.load();
         let ring = &view.ring;
         let is_known = u32::from(partition.0) < ring.partitions();

@@ -34,7 +34,7 @@ impl Replica {
         let place = self.place(&key);
         self.check_hint(turn, hint, &place)?;
         let (newest, _) = self.newest(&place.stored)?;
-        let minted = match decode(&newest)?.mint(write, &mut self.life, &self.parts.limits.object) {
+        let mut minted = match decode(&newest)?.mint(write, &mut self.life, &self.parts.limits.object) {
             Ok(minted) => minted,
             Err(failure) => {
                 turn.now.push(ReplicaReply::Refused { id, failure });
@@ -42,6 +42,7 @@ impl Replica {
             }
         };
         self.alarm(&key, minted.doubt);
+        minted.record.renew(self.parts.env.wall_ms());
         if let Some(observer) = self.parts.env.observer() {
             observer.minted(self.parts.store, &key, minted.dot, &minted.record.object);
         }
@@ -87,6 +88,9 @@ impl Replica {
             Some(target) => self.lacks_hint(target, &place)?,
             None => false,
         };
+        if merged == Merged::Changed {
+            record.renew(self.parts.env.wall_ms());
+        }
         if merged == Merged::Changed || lacks_hint {
             self.write(turn, place, Some(record.encode().0), newest, hint)?;
             turn.later.push((turn.ticket, stored));
@@ -133,7 +137,9 @@ impl Replica {
     ) -> Outcome {
         if let (Some(target), Some(record)) = (hint, &record) {
             self.keep_for(turn, target, &place, record.len())?;
+            self.past.takes(place.partition);
         }
+        self.enqueue(turn, &place.stored, record.as_ref(), before.as_ref());
         turn.batch.changes.push((Space::Objects, place.stored.clone(), record.clone()));
         self.pending.push(turn.ticket, place.stored, record, || before);
         Ok(())

@@ -227,7 +227,7 @@ impl Mover {
             self.tasks.entry(TaskId::Transfer(id)).or_insert_with(begin).is_wanted = true;
         }
         for (aged, to) in self.agenda.draining.iter().filter(|(aged, _)| !self.drained.contains(aged)) {
-            let drain = || Drain::new(&to.slice, &to.lost, ring.partitions());
+            let drain = || Drain::new(aged.0, &to.slice, &to.lost, ring.partitions());
             let begin = || Task::new(TaskId::Drain(*aged), Job::Drain(drain().into()), now);
             self.tasks.entry(TaskId::Drain(*aged)).or_insert_with(begin);
         }

@@ -3,7 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use crate::coordination::registry::View;
-use crate::core::id::{Epoch, Partition, StoreId};
+use crate::core::id::{Epoch, NodeId, Partition, StoreId};
 use crate::core::transfer::Condition;
 
 /// The stores whose nodes hold a session.
@@ -15,6 +15,8 @@ pub struct Presence {
     needs_sync: BTreeMap<StoreId, BTreeSet<Partition>>,
     /// What these held is gone for good.
     lost: BTreeSet<StoreId>,
+    /// These went out of the ring and may return with what they hold.
+    absent: BTreeMap<StoreId, NodeId>,
 }
 
 impl Presence {
@@ -22,7 +24,10 @@ impl Presence {
     pub fn of(view: &View) -> Presence {
         let needs_sync = view.transfers.iter().map(|(store, record)| (*store, record.needs_sync.clone()));
         let lost = view.stores.iter().filter(|(_, record)| record.state.is_lost()).map(|(store, _)| *store);
+        let is_in = |store: StoreId| view.ring.members.iter().any(|member| member.store == store);
+        let absent = view.stores.iter().filter(|(store, record)| record.state.is_absent() && !is_in(**store));
         Presence {
+            absent: absent.map(|(store, record)| (*store, record.node)).collect(),
             live: view.live.values().map(|live| (live.store, live.epoch)).collect(),
             needs_sync: needs_sync.filter(|(_, partitions)| !partitions.is_empty()).collect(),
             lost: lost.collect(),
@@ -33,6 +38,11 @@ impl Presence {
     /// owners alone.
     pub fn lagging(&self, since: Epoch) -> impl Iterator<Item = StoreId> {
         self.live.iter().filter(move |(_, epoch)| **epoch < Some(since)).map(|(store, _)| *store)
+    }
+
+    /// Who went out of the ring and may return with what it holds, each with the node that it served.
+    pub fn absent(&self) -> &BTreeMap<StoreId, NodeId> {
+        &self.absent
     }
 
     /// Whether what a store held is gone for good.

@@ -106,15 +106,27 @@ impl Mover {
     /// Does what a task wants next.
     fn step(&mut self, id: TaskId, ctx: &mut Context<Self>) {
         let clock = self.clock();
+        let (timing, reap) = (&self.parts.config.node.timing, &self.parts.config.node.reap);
+        let version_age_max = reap.grace().version_age_max();
         let Some(task) = self.tasks.get_mut(&id) else { return };
-        let step = task.work().next();
+        let mut step = task.work().next();
+        let mut patience = timing.request_timeout();
+        match &step {
+            Step::Ask(..) => task.read_at = clock,
+            // What has waited for its turn too long is read again: what it was read from may have been reaped.
+            Step::Store(..) if clock >= task.read_at + version_age_max => {
+                task.work().failed();
+                (step, task.read_at) = (task.work().next(), clock);
+            }
+            Step::Store(..) => patience = patience.min(task.read_at + version_age_max - clock),
+            Step::Drop(_) | Step::Done => {}
+        }
         let whom = match step {
             Step::Done => return self.complete(id, ctx),
             Step::Ask(whom, _) | Step::Store(whom, _) => whom,
             Step::Drop(_) => Whom::Own,
         };
         task.begins_step(clock);
-        let patience = Duration::from_millis(self.parts.config.node.timing.request_timeout_ms);
         let envelope = Envelope {
             partition: id.partition(),
             since: id.since(),
@@ -270,8 +282,9 @@ impl Mover {
                         0 => format!("{hinted} keys are kept for others, {changed} changed"),
                         _ => format!("{orphaned} keys have no owner left that could take them"),
                     };
-                    let again =
-                        Job::Drain(Drain::new(&to.slice, &to.lost, self.parts.ring.load().ring.partitions()).into());
+                    let again = Job::Drain(
+                        Drain::new(aged.0, &to.slice, &to.lost, self.parts.ring.load().ring.partitions()).into(),
+                    );
                     if let Some(task) = self.tasks.get_mut(&id) {
                         task.begins_again(again, clock, reason);
                     }

@@ -60,6 +60,8 @@ pub(super) struct Task {
     pub is_wanted: bool,
     /// Why it does not go on.
     pub waiting: Option<String>,
+    /// When what it is to store was read, at the earliest.
+    pub read_at: Duration,
     is_under_way: bool,
     begun: Option<Duration>,
     not_before: Duration,
@@ -74,6 +76,7 @@ impl Task {
             job,
             is_wanted: true,
             waiting: None,
+            read_at: now,
             is_under_way: false,
             begun: None,
             not_before: now,

@@ -5,7 +5,7 @@ use std::collections::BTreeSet;
 use bytes::Bytes;
 use proptest::prelude::*;
 
-use super::world::{PARTITIONS, Rules, Store, key, stored};
+use super::world::{PARTITION, PARTITIONS, Rules, Store, key, stored};
 use crate::core::id::StoreId;
 use crate::core::key::Key;
 use crate::core::ring::{Motion, Slice};
@@ -49,7 +49,7 @@ impl World {
         World {
             own: Store::new(page),
             owners: vec![Store::new(page + 2); 4],
-            drain: Drain::new(&slice, &BTreeSet::new(), PARTITIONS),
+            drain: Drain::new(PARTITION, &slice, &BTreeSet::new(), PARTITIONS),
             slice,
             lost: BTreeSet::new(),
             rules: Rules::default(),
@@ -106,7 +106,7 @@ impl World {
 
     /// Does what a replica does: drops this version, unless somebody waits for it.
     fn drop_one(&mut self, key: &Key, clock: Clock) -> bool {
-        let stored = key.stored(crate::core::id::Partition(3));
+        let stored = key.stored(PARTITION);
         let Some(object) = self.own.held.get(&stored).cloned() else { return true };
         if object.clock() != clock || self.rules.is_hinted(&stored) {
             return false;
@@ -140,7 +140,7 @@ impl World {
     }
 
     fn drain_again(&mut self) {
-        self.drain = Drain::new(&self.slice, &self.lost, PARTITIONS);
+        self.drain = Drain::new(PARTITION, &self.slice, &self.lost, PARTITIONS);
         self.finish();
     }
 }

@@ -14,7 +14,7 @@ use crate::core::version::{Actor, Clock, Dot, Merged, Object, Payload, Sibling};
 
 /// So many partitions that each has the fewest leaves.
 pub const PARTITIONS: u32 = 1 << 16;
-const PARTITION: Partition = Partition(3);
+pub const PARTITION: Partition = Partition(3);
 
 pub fn key(number: u16) -> Key {
     Key::bare(format!("key {number:05}"))

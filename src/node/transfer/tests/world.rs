@@ -14,7 +14,7 @@ use tokio::sync::{mpsc, watch};
 use super::super::agenda::Aged;
 use super::super::messages::{MoveThrough, ReportTransfers};
 use super::super::{Mover, MoverParts, Presence, Reports};
-use crate::config::{Config, StorageConfig, TransferConfig};
+use crate::config::{Config, NodeConfig, StorageConfig, TransferConfig};
 use crate::core::bucket::Buckets;
 use crate::core::hint::Budget;
 use crate::core::id::{Epoch, NodeId, Partition, StoreId};
@@ -29,7 +29,7 @@ use crate::node::env::{Env, now};
 use crate::node::lease::Lease;
 use crate::node::replica::messages::{Halt, ReplicaBatch, ReplicaCall, ReplicaReply, ReplicaSink};
 use crate::node::replica::needs_sync::NeedsSync;
-use crate::node::replica::{HintGauge, Replica, ReplicaParts};
+use crate::node::replica::{HintGauge, ReapTimes, Replica, ReplicaParts};
 use crate::node::stats::{Counter, Stats};
 use crate::node::view::{RingView, SharedRing};
 use crate::storage::memory::MemoryDisk;
@@ -116,6 +116,7 @@ impl Machine {
             recent_bytes_max: 1 << 20,
             hints: hints.clone(),
             missed: Arc::default(),
+            reap: ReapTimes::of(&NodeConfig::default()),
             needs_sync: Arc::new(NeedsSync::open(&*engine).expect("the engine reads")),
             lease: Lease::none(),
             stats: stats.clone(),

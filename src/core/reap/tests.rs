@@ -1,0 +1,4 @@
+mod bugs;
+mod histories;
+mod rounds;
+mod world;
