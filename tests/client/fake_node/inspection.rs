@@ -43,6 +43,7 @@ impl State {
             Inspect::Cluster => Inspection::Cluster(Box::new(self.cluster())),
             Inspect::Hints => Inspection::Hints(Box::default()),
             Inspect::Transfers => Inspection::Transfers(Box::default()),
+            Inspect::Tombstones(_) => Inspection::Tombstones(Box::default()),
             Inspect::Locate(key) => {
                 let partition = ring.partition_of(&key);
                 let list = ring.preference(partition, ring.replication);

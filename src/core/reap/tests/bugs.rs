@@ -15,6 +15,14 @@ fn written() -> World {
     world
 }
 
+/// The same, and a stand-in keeps a copy.
+fn with_copy() -> World {
+    let mut world = written();
+    let copy = world.post(0, STAND_IN).expect("it holds it");
+    world.arrive(copy);
+    world
+}
+
 /// It is deleted at all owners, and the grace is over.
 fn deleted(mut world: World) -> World {
     world.write(0, None, None);
@@ -36,9 +44,7 @@ fn a_tombstone_that_everybody_holds_is_reaped() {
 
 #[test]
 fn a_tombstone_is_reaped_while_a_crashed_fallback_still_holds_the_old_value() {
-    let mut world = written();
-    world.post(0, STAND_IN);
-    world.arrive(0);
+    let mut world = with_copy();
     world.turn_off(STAND_IN);
     let mut world = deleted(world);
     assert_eq!(world.reap_to_the_end(0), Err(Block::Unreachable(StoreId(STAND_IN as u128))));
@@ -53,9 +59,7 @@ fn a_tombstone_is_reaped_while_a_crashed_fallback_still_holds_the_old_value() {
 
 #[test]
 fn a_tombstone_is_reaped_while_a_lapsed_departing_owner_still_holds_the_old_value() {
-    let mut world = written();
-    world.post(0, STAND_IN);
-    world.arrive(0);
+    let mut world = with_copy();
     world.leave_or_return(STAND_IN);
     let mut world = deleted(world);
     assert_eq!(world.reap_to_the_end(0), Err(Block::Absent(StoreId(STAND_IN as u128))));
@@ -69,37 +73,29 @@ fn a_tombstone_is_reaped_while_a_lapsed_departing_owner_still_holds_the_old_valu
 
 #[test]
 fn a_tombstone_is_reaped_while_an_exchange_in_flight_still_holds_the_old_value() {
-    let mut world = deleted(written());
     // The stand-in had it until a moment ago, and sent it to an owner.
-    let mut stale = written();
-    stale.post(0, STAND_IN);
-    stale.arrive(0);
-    let mut stale = deleted(stale);
-    stale.post(STAND_IN, 1);
-    let sent = stale.messages() - 1;
-    stale.hand_off(STAND_IN);
+    let mut world = deleted(with_copy());
+    let sent = world.post(STAND_IN, 1).expect("it holds it");
+    world.hand_off(STAND_IN);
     // The others agree at once. The rest is for what is under way.
-    while !stale.rests(0) {
-        assert_eq!(stale.reap(0, 0), None);
+    while !world.rests(0) {
+        assert_eq!(world.reap(0, 0), None);
     }
-    stale.arrive(sent);
-    stale.check();
-    assert_eq!(stale.reap_to_the_end(0), Ok(()));
-    stale.arrive(sent);
-    stale.check();
-    assert!(gone(&stale));
+    world.arrive(sent);
+    world.check();
     assert_eq!(world.reap_to_the_end(0), Ok(()));
+    world.arrive(sent);
+    world.check();
+    assert!(gone(&world));
 }
 
 #[test]
 fn a_write_after_delete_and_reap_is_swallowed_by_a_late_tombstone() {
     let mut world = deleted(written());
-    world.post(0, 1);
-    let late = world.messages() - 1;
+    let late = world.post(0, 1).expect("it holds it");
     assert_eq!(world.reap_to_the_end(0), Ok(()));
     world.write(1, None, Some(0));
-    world.post_again(late);
-    world.arrive(world.messages() - 1);
+    world.arrive_late(late);
     assert_eq!(world.values(1), 1);
     world.check();
 }

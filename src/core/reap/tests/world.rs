@@ -170,28 +170,24 @@ impl World {
     }
 
     /// What a store holds is sent to another one; as a hint, if that is no owner.
-    pub fn post(&mut self, from: usize, to: usize) {
+    pub fn post(&mut self, from: usize, to: usize) -> Option<usize> {
         if !self.is_there(from) || from == to {
-            return;
+            return None;
         }
         let object = |record: &Option<Record>| record.as_ref().map(|record| record.object.clone());
         let Both { reaped, kept } = &self.stores[from].record;
         // What is not there is sent in neither world: nobody sends a tombstone to hide nothing.
-        let Some(kept) = object(kept) else { return };
+        let kept = object(kept)?;
         let object = Both { reaped: object(reaped).unwrap_or_default(), kept };
         let hint = (to >= OWNERS).then_some(to % OWNERS);
         self.messages.push(Message { object, to, hint, read_ms: self.now_ms });
+        Some(self.messages.len() - 1)
     }
 
-    /// How many messages there were.
-    pub fn messages(&self) -> usize {
-        self.messages.len()
-    }
-
-    /// The same message comes once more, although it is too old: what no rule allows and a late exchange could do.
-    pub fn post_again(&mut self, message: usize) {
-        let again = Message { read_ms: self.now_ms, ..self.messages[message].clone() };
-        self.messages.push(again);
+    /// A message arrives although it is too old: what no rule allows.
+    pub fn arrive_late(&mut self, message: usize) {
+        let Message { object, to, hint, .. } = self.messages[message].clone();
+        self.merge(to, &object, hint);
     }
 
     /// Whether a round waits for what is under way.
@@ -241,11 +237,16 @@ impl World {
         if !self.is_there(from) || !self.is_there(target) {
             return;
         }
-        self.post(from, target);
-        self.arrive(self.messages.len() - 1);
+        self.send(from, target);
         self.stores[from].hints.remove(&target);
         if self.stores[from].hints.is_empty() {
             self.stores[from].record = Both::default();
+        }
+    }
+
+    fn send(&mut self, from: usize, to: usize) {
+        if let Some(message) = self.post(from, to) {
+            self.arrive(message);
         }
     }
 
@@ -435,22 +436,26 @@ impl World {
         }
         (0..self.messages.len()).for_each(|message| self.arrive(message));
         self.messages.clear();
+        self.deliver();
+        self.exchange();
+        self.messages.clear();
+    }
+
+    /// Stand-ins hand off what they can.
+    pub fn deliver(&mut self) {
         for stand_in in OWNERS..STORES {
-            while !self.stores[stand_in].hints.is_empty() {
+            for _ in 0..self.stores[stand_in].hints.len() {
                 self.hand_off(stand_in);
             }
         }
-        self.exchange();
-        self.messages.clear();
     }
 
     /// Each owner sends what it holds to each other one, twice: a tombstone may be dropped on the way.
     pub fn exchange(&mut self) {
         for _ in 0..2 {
             for (from, to) in (0..OWNERS).flat_map(|from| (0..OWNERS).map(move |to| (from, to))) {
-                if from != to && self.holds(from).is_some() {
-                    self.post(from, to);
-                    self.arrive(self.messages.len() - 1);
+                if self.holds(from).is_some() {
+                    self.send(from, to);
                 }
             }
         }
@@ -458,6 +463,9 @@ impl World {
 
     /// An owner reaps until its round ends.
     pub fn reap_to_the_end(&mut self, at: usize) -> Result<(), Block> {
+        if !self.is_there(at) {
+            return Err(Block::Unreachable(StoreId(at as u128)));
+        }
         for _ in 0..100 {
             if let Some(ended) = self.reap(at, 0) {
                 return ended;
