@@ -42,6 +42,8 @@ pub struct Shape {
     pub election_ms: u64,
     /// After how many milliseconds a node that is down is removed, if by itself.
     pub auto_remove_ms: Option<u64>,
+    /// How long tombstones are kept at least, in milliseconds, if not for as long as usual.
+    pub grace_ms: Option<u64>,
 }
 
 impl Shape {
@@ -71,6 +73,12 @@ impl Shape {
         config.node.timing.request_timeout_ms = 2000;
         config.node.timing.handoff_interval_ms = 500;
         config.node.transfer.sweep_interval_ms = 2000;
+        if let Some(grace_ms) = self.grace_ms {
+            // A silent link is given up early, so that what is under way is not waited for much longer than the grace.
+            (config.node.timing.peer_timeout_ms, config.node.timing.ping_interval_ms) = (200, 100);
+            (config.node.reap.grace_ms, config.node.reap.interval_ms) = (grace_ms, 300);
+            config.node.reap.context_entries_min = 1;
+        }
         config
     }
 }

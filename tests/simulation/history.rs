@@ -14,7 +14,7 @@ use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use bytes::Bytes;
-use kv::core::id::StoreId;
+use kv::core::id::{NodeId, StoreId};
 use kv::core::key::Key;
 use kv::core::ring::Ring;
 use xxhash_rust::xxh3::xxh3_64;
@@ -217,6 +217,12 @@ pub enum What {
     MajorityBack,
     /// Faults and workload are over, anti-entropy and hints have had their time. Reads from here on are *final*.
     Settled,
+    /// How many deleted or expired keys a node has at the end, and what it says why. Recorded where the grace is short.
+    Deleted {
+        node: NodeId,
+        keys: u64,
+        why: String,
+    },
     /// What a store holds at the end: recorded for every owner of a key, also one that holds nothing, and for every
     /// other store that holds something. `object` in any form in which equal objects, contexts included, are equal.
     Holds {

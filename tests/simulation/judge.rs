@@ -25,13 +25,17 @@ pub async fn judge(
     nodes: impl Fn() -> Vec<NodeId>,
     recorder: Arc<Recorder>,
     id: ClientId,
+    reaps: bool,
 ) -> Result<(), String> {
-    let ring = wait_until_whole(&client, nodes).await?;
+    let ring = wait_until_whole(&client, &nodes).await?;
     let keys = recorder.written_keys();
     // There is no anti-entropy yet: reads of all owners are what repairs.
     let until = Instant::now() + PATIENCE;
     for key in &keys {
         heal(&client, &ring, key, until).await?;
+    }
+    if reaps {
+        wait_until_reaped(&client, &nodes(), &recorder).await?;
     }
     recorder.record(What::Settled);
     for key in &keys {
@@ -103,6 +107,29 @@ async fn whole(client: &Client, nodes: &[NodeId]) -> Result<Ring, String> {
         return Err(format!("the ring has store {}, which is gone", gone.store));
     }
     Ok(ring)
+}
+
+/// Waits until nothing deleted is left, or for long enough, and records what is.
+async fn wait_until_reaped(client: &Client, nodes: &[NodeId], recorder: &Recorder) -> Result<(), String> {
+    let until = Instant::now() + PATIENCE;
+    loop {
+        let mut left = vec![];
+        for &node in nodes {
+            match client.inspect(node, Inspect::Tombstones(None)).await {
+                Ok(Inspection::Tombstones(report)) => {
+                    let (keys, why) = (report.tombstones + report.expired, format!("{:?}", report.reaping));
+                    left.push(What::Deleted { node, keys, why });
+                }
+                other => return Err(format!("node {node} does not tell what is deleted: {other:?}")),
+            }
+        }
+        let is_done = left.iter().all(|left| matches!(left, What::Deleted { keys: 0, .. }));
+        if is_done || Instant::now() > until {
+            left.into_iter().for_each(|left| recorder.record(left));
+            return Ok(());
+        }
+        sleep(Duration::from_millis(500)).await;
+    }
 }
 
 async fn heal(client: &Client, ring: &Ring, key: &Key, until: Instant) -> Result<(), String> {

@@ -47,6 +47,9 @@ fn plan(mutant: Mutant, seed: u64) -> Plan {
     if Mutant::MOVING.contains(&mutant) {
         return moving_plan(mutant, seed);
     }
+    if Mutant::REAPING.contains(&mutant) {
+        return reaping_plan(seed);
+    }
     let mut plan = Plan::of(seed);
     let faults = |plan: &mut Plan, faults: &[Kind]| {
         plan.temper.faults = faults.to_vec();
@@ -171,6 +174,18 @@ fn moving_plan(mutant: Mutant, seed: u64) -> Plan {
     plan
 }
 
+/// The same for mutants of reaping: what an owner missed waits elsewhere, for longer than the grace.
+fn reaping_plan(seed: u64) -> Plan {
+    let mut plan = Plan::reaping(seed);
+    plan.nodes = 5;
+    (plan.temper.faults, plan.temper.forget) = (vec![Kind::Kill, Kind::Split, Kind::IsolateOwners], None);
+    plan.temper.fault_min = Duration::from_secs(3);
+    plan.temper.pause_max = Duration::from_secs(3);
+    plan.habits.forgetful = false;
+    plan.habits.characters = &[Character::Context, Character::Context, Character::Strict];
+    plan
+}
+
 fn run_mutant(mutant: Mutant, seed: u64) -> Report {
     activate(Some(mutant));
     let report = run(plan(mutant, seed));
@@ -221,7 +236,8 @@ fn every_mutant_is_found() {
     let only = std::env::var("KV_SIM_MUTANT").ok();
     let is_wanted = |mutant: &Mutant| only.as_ref().is_none_or(|only| *only == format!("{mutant:?}"));
     let seeds = number("KV_SIM_SEED").map_or(0..SEARCH, |seed| seed..seed + 1);
-    for mutant in Mutant::DATA.into_iter().chain([Mutant::LeaseFromReply]).chain(Mutant::MOVING).filter(is_wanted) {
+    let others = Mutant::MOVING.into_iter().chain(Mutant::REAPING);
+    for mutant in Mutant::DATA.into_iter().chain([Mutant::LeaseFromReply]).chain(others).filter(is_wanted) {
         let caught: Vec<u64> = seeds.clone().filter(|seed| is_found(mutant, *seed)).take(ENOUGH).collect();
         match caught.first() {
             Some(seed) => println!("(Mutant::{mutant:?}, {seed}), // also {:?}", &caught[1..]),

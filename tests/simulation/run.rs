@@ -53,6 +53,8 @@ pub struct Plan {
     pub operator: OperatorHabits,
     /// After how many milliseconds a node that is down is removed, if by itself.
     pub auto_remove_ms: Option<u64>,
+    /// How long tombstones are kept at least, in milliseconds, if not for as long as usual; then all of them must go in the end.
+    pub grace_ms: Option<u64>,
 }
 
 impl Plan {
@@ -85,6 +87,7 @@ impl Plan {
             duration: Duration::from_secs(20),
             pause_max: Duration::from_millis(rng.random_range(20..300)),
             keys: rng.random_range(1..4),
+            deletes: 10,
             characters: Character::USUAL,
             forgetful: forget.is_some(),
             quorums: None,
@@ -105,7 +108,21 @@ impl Plan {
             deeds: vec![],
             operator,
             auto_remove_ms: None,
+            grace_ms: None,
         }
+    }
+
+    /// The same with many keys, of which many are deleted, a short grace, and faults that outlast it.
+    pub fn reaping(seed: u64) -> Plan {
+        let mut plan = Plan::of(seed);
+        let mut rng = StdRng::seed_from_u64(seed ^ 0x7265_6170);
+        plan.grace_ms = Some(rng.random_range(2000..4000));
+        plan.habits.duration = Duration::from_secs(40);
+        plan.habits.keys = rng.random_range(10..30);
+        plan.habits.deletes = 35;
+        plan.temper.pause_max = Duration::from_secs(6);
+        plan.temper.fault_max = Duration::from_secs(8);
+        plan
     }
 
     /// The same with a ring that changes: three or four owners and one or two guests.
@@ -198,6 +215,7 @@ pub fn run(plan: Plan) -> Report {
         election_ms: plan.election_ms,
         guests: plan.guests,
         auto_remove_ms: plan.auto_remove_ms,
+        grace_ms: plan.grace_ms,
     };
     let recorder = Recorder::new(LWW, 2 * plan.skew_max_ms as u64 * 1000);
     let mut sim = turmoil::Builder::new()
@@ -233,7 +251,7 @@ pub fn run(plan: Plan) -> Report {
         });
     }
     sim.client("operator", operating(servers.clone(), &plan, recorder.clone(), stage.clone()));
-    sim.client("judge", judging(servers, plan.seed, plan.nodes + plan.guests, recorder.clone(), stage.clone()));
+    sim.client("judge", judging(servers, &plan, recorder.clone(), stage.clone()));
 
     let copied = plan.copy.then(|| Recorder::new(LWW, 0));
     let trouble = play(&mut sim, &mut cluster, &stage, plan, clients, copied.clone());
@@ -322,25 +340,28 @@ fn operating(
     }
 }
 
-async fn judging(
+fn judging(
     servers: Vec<String>,
-    seed: u64,
-    nodes: u32,
+    plan: &Plan,
     recorder: Arc<Recorder>,
     stage: Rc<Stage>,
-) -> turmoil::Result {
-    let client = connect(servers, seed).await;
-    let all = |dead: &BTreeSet<NodeId>| (1..=nodes).map(NodeId).filter(|node| !dead.contains(node)).collect::<Vec<_>>();
-    let formed = wait_until_whole(&client, || all(&BTreeSet::new())).await;
-    *stage.formed.borrow_mut() = Some(formed);
-    stage.reached(Phase::Settling).await?;
-    let until = Instant::now() + OPERATOR_PATIENCE;
-    while !stage.desk.closed.get() && Instant::now() < until {
-        sleep(Duration::from_millis(100)).await;
+) -> impl Future<Output = turmoil::Result> + use<> {
+    let (seed, nodes, reaps) = (plan.seed, plan.nodes + plan.guests, plan.grace_ms.is_some());
+    async move {
+        let client = connect(servers, seed).await;
+        let all =
+            |dead: &BTreeSet<NodeId>| (1..=nodes).map(NodeId).filter(|node| !dead.contains(node)).collect::<Vec<_>>();
+        let formed = wait_until_whole(&client, || all(&BTreeSet::new())).await;
+        *stage.formed.borrow_mut() = Some(formed);
+        stage.reached(Phase::Settling).await?;
+        let until = Instant::now() + OPERATOR_PATIENCE;
+        while !stage.desk.closed.get() && Instant::now() < until {
+            sleep(Duration::from_millis(100)).await;
+        }
+        let verdict = judge(client, || all(&stage.desk.dead.borrow()), recorder, ClientId(CLIENTS), reaps).await;
+        *stage.verdict.borrow_mut() = Some(verdict);
+        Ok(())
     }
-    let verdict = judge(client, || all(&stage.desk.dead.borrow()), recorder, ClientId(CLIENTS)).await;
-    *stage.verdict.borrow_mut() = Some(verdict);
-    Ok(())
 }
 
 /// A client that knows nobody but the machine on a copy.

@@ -10,6 +10,9 @@ const FEW: u64 = 3;
 /// With ring changes a run takes many times as long. Seed 0 once had a write forwarded to two nodes.
 const FEW_MOVING: u64 = 1;
 
+/// With a short grace and many keys a run takes a few times as long.
+const FEW_REAPING: u64 = 1;
+
 fn replay(seed: u64, test: &str) -> String {
     format!(
         "KV_SIM_SEED={seed} KV_SIM_TRACE=1 cargo test --release --features mutants --test simulation -- seeds::{test} --exact --nocapture"
@@ -25,6 +28,12 @@ fn seeds_pass() {
 #[test]
 fn seeds_pass_while_the_ring_changes() {
     pass(Plan::moving, FEW_MOVING, "seeds_pass_while_the_ring_changes");
+}
+
+/// What is deleted is forgotten while faults last longer than the grace.
+#[test]
+fn seeds_pass_while_deletes_are_reaped() {
+    pass(Plan::reaping, FEW_REAPING, "seeds_pass_while_deletes_are_reaped");
 }
 
 fn pass(plan: fn(u64) -> Plan, few: u64, test: &str) {

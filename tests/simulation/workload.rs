@@ -32,6 +32,8 @@ pub struct Habits {
     pub keys: u32,
     /// Which keys there are, each as often as it is named.
     pub characters: &'static [Character],
+    /// Of a hundred operations, how many are deletes.
+    pub deletes: u32,
     /// A store will forget: nothing is asked that only one holder would keep.
     pub forgetful: bool,
     /// Quorums of all operations, if not those that are usual for each key's character.
@@ -98,9 +100,10 @@ impl Worker {
         let character = *self.habits.characters.choose(&mut self.rng).expect("some");
         let key = character.key(self.rng.random_range(0..self.habits.keys));
         let quorums = self.quorums(character);
+        let writes = 100 - self.habits.deletes;
         match self.rng.random_range(0..100) {
-            0..45 => self.get(&key, quorums).await,
-            45..90 => self.put(&key, quorums, character).await,
+            get if get < writes / 2 => self.get(&key, quorums).await,
+            put if put < writes => self.put(&key, quorums, character).await,
             _ => self.delete(&key, quorums, character).await,
         }
     }

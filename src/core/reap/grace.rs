@@ -12,9 +12,12 @@ const VERSION_AGE_MAX: Duration = Duration::from_secs(600);
 pub struct Grace(pub Duration);
 
 impl Grace {
-    /// The grace that counts.
-    pub fn length(self) -> Duration {
-        if mutant!(ReapBeforeGrace) { Duration::ZERO } else { self.0 }
+    /// Since when a version must have counted its grace at the owner with this place, to be looked at when it is `now_ms`.
+    pub fn since_ms(self, place: usize, now_ms: u64) -> u64 {
+        if mutant!(ReapBeforeGrace) {
+            return now_ms + self.0.as_millis() as u64;
+        }
+        now_ms.saturating_sub((self.0 + self.turn(place)).as_millis() as u64)
     }
 
     /// A message that carries a version is applied at most so long after the version was read from a store: a tenth of the grace, and no
@@ -24,7 +27,7 @@ impl Grace {
     }
 
     /// How much later than the first owner the one at this place begins: what another one has done already need not be done.
-    pub fn turn(self, place: usize) -> Duration {
+    fn turn(self, place: usize) -> Duration {
         self.0 / 4 * place as u32
     }
 }
@@ -42,6 +45,6 @@ mod tests {
     #[test]
     fn owners_begin_one_after_the_other() {
         let grace = Grace(Duration::from_secs(8));
-        assert_eq!([0, 1, 2].map(|place| grace.turn(place).as_secs()), [0, 2, 4]);
+        assert_eq!([0, 1, 2].map(|place| grace.since_ms(place, 100_000)), [92_000, 90_000, 88_000]);
     }
 }

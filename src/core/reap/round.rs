@@ -5,7 +5,6 @@ use std::time::Duration;
 
 use bytes::Bytes;
 
-use super::grace::Grace;
 use super::question::{Answer, Question, Removal, Standing, Stray, Vouched};
 use crate::core::id::{Epoch, StoreId};
 use crate::core::version::Clock;
@@ -167,9 +166,10 @@ impl Round {
                 *lacking = (*lacking).max(rest(&self.first).saturating_sub(ran));
             }
             (Stage::Owners { page, agreed }, Answer::Held(standings)) => {
-                let length = self.first.values().map(|vouched| Grace(vouched.grace).length()).max().unwrap_or_default();
+                let grace = self.first.values().map(|vouched| vouched.grace).max().unwrap_or_default();
                 // Since the grace before the first look.
-                let needed = length + now.saturating_sub(self.begun);
+                let needed = grace + now.saturating_sub(self.begun);
+                let needed = if mutant!(ReapBeforeGrace) { Duration::ZERO } else { needed };
                 let standings = standings.into_iter().chain(std::iter::repeat(Standing::Other));
                 for ((key, agreed), standing) in page.iter().zip(agreed).zip(standings) {
                     *agreed &= agrees(standing, key, needed);

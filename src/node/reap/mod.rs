@@ -130,9 +130,7 @@ impl Reaper {
 
     /// Before this time something must have begun to count, to be due at the owner with this place.
     fn until_ms(&self, place: usize) -> u64 {
-        let grace = self.parts.config.node.reap.grace();
-        let waited = grace.length() + grace.turn(place);
-        self.parts.env.wall_ms().saturating_sub(waited.as_millis() as u64)
+        self.parts.config.node.reap.grace().since_ms(place, self.parts.env.wall_ms())
     }
 
     /// Looks at as many partitions as are due in a tick, and a little further for contexts.

@@ -180,11 +180,10 @@ impl Replica {
         let mut record = decode(&newest)?;
         let is_right = {
             let now_ms = self.parts.env.wall_ms();
-            let grace_ms = self.parts.reap.grace.length().as_millis() as u64;
             self.pending.newest(stored).is_none()
                 && record.object.clock() == *clock
                 && (*prunes || record.object.is_deleted(now_ms))
-                && record.since_ms.saturating_add(grace_ms) <= now_ms
+                && record.since_ms <= self.parts.reap.grace.since_ms(0, now_ms)
                 && self.hinted_targets(stored)?.is_empty()
         };
         if !is_right && !mutant!(ReapUnconditionally) {

@@ -147,9 +147,9 @@ mod tests {
         by_bytes.add(Bytes::from_static(b"a"), record(PAGE_BYTES_MAX * 3)).unwrap();
         assert!(by_bytes.is_full());
         let mut by_keys = page(2);
-        by_keys.add(Bytes::from_static(b"a"), record(1)).unwrap();
+        by_keys.add(Bytes::from_static(b"a"), record(9)).unwrap();
         assert!(!by_keys.is_full());
-        by_keys.add(Bytes::from_static(b"b"), record(1)).unwrap();
+        by_keys.add(Bytes::from_static(b"b"), record(9)).unwrap();
         assert!(by_keys.is_full());
         let scanned = by_keys.end();
         assert_eq!((scanned.entries.len(), scanned.end), (2, Some(Bytes::from_static(b"b"))));

@@ -44,6 +44,7 @@ impl fmt::Display for What {
             What::MajorityLost => f.write_str("the coordination service has no majority"),
             What::MajorityBack => f.write_str("the coordination service can have a majority again"),
             What::SetAside { store } => write!(f, "{store:?} is set aside"),
+            What::Deleted { node, keys, .. } => write!(f, "node {node} has {keys} deleted keys"),
             What::Settled => f.write_str("settled"),
             What::Holds { store, key, owner, object } => {
                 write!(f, "{store:?}, {}, ends with {} of {key}", role(*owner), object.as_deref().unwrap_or("nothing"))

@@ -5,7 +5,7 @@
 //! | [`lost_writes`] | P1 | an acknowledged put is in every final read, or may have been covered | DropDot, SendOnlyNewSibling, DropBeforeDrained |
 //! | [`false_supersession`] | P2 | the same for a put that nobody acknowledged, once a store that kept its disk had it durable | |
 //! | [`phantoms`] | P2 | a value read was put to that key before, did not fail, and comes once | RetryPut |
-//! | [`resurrection`] | P2 | no final read has a value that an acknowledged write surely covered | |
+//! | [`resurrection`] | P2 | no final read has a value that an acknowledged write surely covered | ReapWithoutAskingAll, ReapBeforeGrace |
 //! | [`dot_uniqueness`] | P2 | a dot names one write of a key, a write has one dot, no dot comes from nowhere | ContinueAfterWipe, ContinueForeignMark, ContinueAfterHandoff, RetryPut |
 //! | [`strict_recency`] | P6 | with pr + pw > n a read sees every write acknowledged before it began, and nothing that such a write covered | CountWithoutStoring, all that let ring changes go on too early |
 //! | [`context_monotonicity`] | P6 | a session does not lose sight of what it has seen, where its quorums forbid it | |
@@ -14,6 +14,7 @@
 //! | [`newest_survives`] | P1 | in a `lww` bucket one value is left, and no acknowledged write is surely newer | |
 //! | [`stale_leases`] | P6 | no store relies on its lease after the coordination service has ended its session | LeaseFromReply |
 //! | [`forgetful_stores`] | P1, P6 | a store that was rolled back is recognised, vouches for nothing, and is replaced | |
+//! | [`reaped`] | P2 | where the grace is short, no deleted key is left at the end | |
 //! | [`ring_shape`] | P4 | at every epoch each partition has distinct owners, enough of them, who keep their places; epochs rise; no step is left out | SurvivorsChangePlace |
 //!
 //! Two relations carry most of them ([`causality`]): what a context *surely* covered and what it *may* have covered. A
@@ -39,6 +40,7 @@ mod model;
 mod newest_survives;
 mod phantoms;
 mod quorum_honesty;
+mod reaped;
 mod resurrection;
 mod ring_shape;
 #[cfg(test)]
@@ -55,7 +57,7 @@ use timeline::Timeline;
 type Check = fn(&Timeline) -> Vec<Finding>;
 
 /// Every invariant, by name.
-const INVARIANTS: [(&str, Check); 13] = [
+const INVARIANTS: [(&str, Check); 14] = [
     ("lost writes", lost_writes::check),
     ("false supersession", false_supersession::check),
     ("phantoms", phantoms::check),
@@ -69,6 +71,7 @@ const INVARIANTS: [(&str, Check); 13] = [
     ("stale leases", stale_leases::check),
     ("forgetful stores", forgetful_stores::check),
     ("ring shape", ring_shape::check),
+    ("reaped", reaped::check),
 ];
 
 /// Checks every invariant; no violation is a pass.

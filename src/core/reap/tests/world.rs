@@ -289,8 +289,7 @@ impl World {
                 Ok(round) => round,
                 Err(block) => return Some(Err(block)),
             };
-            let waited = Grace(Duration::from_millis(GRACE_MS)).length();
-            let until_ms = self.now_ms.saturating_sub(waited.as_millis() as u64);
+            let until_ms = Grace(Duration::from_millis(GRACE_MS)).since_ms(0, self.now_ms);
             self.rounds.insert(at, Reaping { round, until_ms, is_filled: false });
         }
         let clock = self.clock();
