@@ -89,6 +89,26 @@ fn a_tombstone_is_reaped_while_an_exchange_in_flight_still_holds_the_old_value()
     assert!(gone(&world));
 }
 
+/// A round has looked twice when the key is deleted, and what was read before that is still under way.
+pub fn reap_at_once() {
+    let mut world = written();
+    while !world.has_looked(0) {
+        assert_eq!(world.reap(0, 0), None);
+        world.pass(AGE_MS / 4);
+    }
+    let stale = world.post(0, 1).expect("it holds it");
+    world.write(0, None, None);
+    world.exchange();
+    while world.reap(0, 0).is_none() {}
+    world.arrive(stale);
+    world.check();
+}
+
+#[test]
+fn a_tombstone_is_reaped_before_what_was_under_way_when_it_was_written_has_arrived() {
+    reap_at_once();
+}
+
 #[test]
 fn a_write_after_delete_and_reap_is_swallowed_by_a_late_tombstone() {
     let mut world = deleted(written());

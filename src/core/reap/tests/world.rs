@@ -190,6 +190,11 @@ impl World {
         self.merge(to, &object, hint);
     }
 
+    /// Whether a round has looked twice.
+    pub fn has_looked(&self, at: usize) -> bool {
+        self.rounds.get(&at).is_some_and(|reaping| reaping.round.next() == Step::Fill)
+    }
+
     /// Whether a round waits for what is under way.
     pub fn rests(&self, at: usize) -> bool {
         self.rounds.get(&at).is_some_and(|reaping| matches!(reaping.round.next(), Step::Rest(_)))
