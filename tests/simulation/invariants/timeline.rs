@@ -143,7 +143,8 @@ impl<'h> Timeline<'h> {
                 | What::SetAside { .. }
                 | What::Replaced { .. }
                 | What::MajorityLost
-                | What::MajorityBack => {}
+                | What::MajorityBack
+                | What::Deleted { .. } => {}
             }
         }
         timeline.causality = Causality::new(&timeline);
