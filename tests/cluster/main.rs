@@ -61,6 +61,7 @@ mod one_paused;
 mod operations;
 mod overslept;
 mod power_loss;
+mod reaped;
 mod recovered;
 mod rolled_back;
 mod rolling_restart;
