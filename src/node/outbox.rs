@@ -213,6 +213,30 @@ mod tests {
         assert_eq!(outbox.push("x".into()).unwrap_err().1, NotTaken::Closed);
     }
 
+    /// Says how long it has waited.
+    #[derive(Serialize)]
+    struct Aging(u64);
+
+    impl Weigh for Aging {
+        fn weight(&self) -> usize {
+            1
+        }
+
+        fn waited(&mut self, waited: Duration) {
+            self.0 = waited.as_millis() as u64;
+        }
+    }
+
+    #[tokio::test]
+    async fn each_message_is_told_how_long_it_has_waited() {
+        let outbox = Outbox::new(OutboxLimits::UNBOUNDED);
+        assert!(outbox.push(Aging(0)).is_ok());
+        tokio::time::sleep(Duration::from_millis(20)).await;
+        assert!(outbox.push(Aging(0)).is_ok());
+        let waited: Vec<u64> = outbox.take().await.expect("two").into_iter().map(|message| message.0).collect();
+        assert!(waited[0] >= 20 && waited[1] < waited[0], "{waited:?}");
+    }
+
     #[tokio::test]
     async fn all_that_waits_is_one_frame() {
         let outbox = Outbox::new(OutboxLimits::UNBOUNDED);

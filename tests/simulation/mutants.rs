@@ -48,7 +48,7 @@ fn plan(mutant: Mutant, seed: u64) -> Plan {
         return moving_plan(mutant, seed);
     }
     if Mutant::REAPING.contains(&mutant) {
-        return reaping_plan(seed);
+        return reaping_plan(mutant, seed);
     }
     let mut plan = Plan::of(seed);
     let faults = |plan: &mut Plan, faults: &[Kind]| {
@@ -174,15 +174,37 @@ fn moving_plan(mutant: Mutant, seed: u64) -> Plan {
     plan
 }
 
-/// The same for mutants of reaping: what an owner missed waits elsewhere, for longer than the grace.
-fn reaping_plan(seed: u64) -> Plan {
+/// The same for mutants of reaping.
+fn reaping_plan(mutant: Mutant, seed: u64) -> Plan {
     let mut plan = Plan::reaping(seed);
-    plan.nodes = 5;
-    (plan.temper.faults, plan.temper.forget) = (vec![Kind::Kill, Kind::Split, Kind::IsolateOwners], None);
-    plan.temper.fault_min = Duration::from_secs(3);
-    plan.temper.pause_max = Duration::from_secs(3);
-    plan.habits.forgetful = false;
-    plan.habits.characters = &[Character::Context, Character::Context, Character::Strict];
+    (plan.temper.forget, plan.habits.forgetful) = (None, false);
+    plan.habits.characters = &[Character::Context, Character::Strict];
+    plan.habits.duration = Duration::from_secs(30);
+    plan.habits.pause_max = Duration::from_millis(100);
+    match mutant {
+        // What an owner missed waits with somebody who is down for longer than the grace.
+        Mutant::ReapWithoutAskingAll => {
+            plan.nodes = 5;
+            plan.temper.faults = vec![Kind::Kill];
+            (plan.temper.fault_min, plan.temper.fault_max) = (Duration::from_secs(2), Duration::from_secs(12));
+            plan.temper.pause_max = Duration::from_secs(2);
+            plan.grace_ms = Some(2000);
+        }
+        // What was read before a delete is under way until after it.
+        Mutant::ReapBeforeGrace => {
+            plan.temper.faults = vec![Kind::Hold];
+            (plan.temper.fault_min, plan.temper.fault_max) = (Duration::from_millis(80), Duration::from_millis(190));
+            plan.temper.pause_max = Duration::from_millis(300);
+            plan.habits.keys = 3;
+            plan.habits.pause_max = Duration::from_millis(20);
+        }
+        // A key is written while it is removed.
+        _ => {
+            plan.temper.faults = vec![];
+            plan.habits.keys = 10;
+            plan.grace_ms = Some(1000);
+        }
+    }
     plan
 }
 

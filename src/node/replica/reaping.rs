@@ -221,3 +221,7 @@ impl Replica {
         }
     }
 }
+
+#[cfg(test)]
+#[path = "reaping_tests.rs"]
+mod tests;
