@@ -60,7 +60,7 @@ impl World {
     /// Without these owners.
     fn without(mut self, lost: impl IntoIterator<Item = u128>) -> World {
         self.lost = lost.into_iter().map(StoreId).collect();
-        self.drain = Drain::new(&self.slice, &self.lost, PARTITIONS);
+        self.drain = Drain::new(PARTITION, &self.slice, &self.lost, PARTITIONS);
         self
     }
 
