@@ -283,17 +283,8 @@ impl Work for Transfer {
     }
 
     fn failed(&mut self) {
-        let unstored = std::mem::take(&mut self.storing);
-        match &mut self.stage {
-            // The page is pulled again: the checkpoint is before it.
-            Stage::Bulk(bulk) if !unstored.is_empty() => bulk.next = None,
-            Stage::Compare(compare) if !unstored.is_empty() => {
-                compare.wanted.extend(unstored.iter().map(|(key, _)| key.stored(self.id.partition)));
-                return;
-            }
-            _ => {}
-        }
         if let Stage::Compare(compare) = &mut self.stage
+            && self.storing.is_empty()
             && compare.wanted.is_empty()
         {
             compare.missing.failed();

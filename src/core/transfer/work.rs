@@ -139,7 +139,8 @@ pub trait Work {
     /// What came of it. What is returned speaks only of what is durable already, and should be kept, now or a little later.
     fn answered(&mut self, answer: Answer, known: &dyn Known) -> Option<Checkpoint>;
 
-    /// It failed, and [`Work::next`] says what to do after a pause: mostly the same again. What was to be stored is read anew: a
-    /// version must not be sent long after it was read ([`crate::core::reap`]).
+    /// It failed, and [`Work::next`] says what to do after a pause: mostly the same again. What was to be sent to another store is read
+    /// anew: a version must not be sent long after it was read ([`crate::core::reap`]). What arrives here is stored as long as the
+    /// partition is in motion, when nothing of it is reaped.
     fn failed(&mut self);
 }
