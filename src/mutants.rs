@@ -58,6 +58,8 @@ pub enum Mutant {
     ReapUnconditionally,
     /// Tombstones are reaped as soon as all owners hold them.
     ReapBeforeGrace,
+    /// A comparison of two owners leaves the last leaf that differs alone.
+    SkipLastLeaf,
 }
 
 #[cfg(feature = "mutants")]
@@ -106,6 +108,8 @@ mod active {
         /// Those of reaping: a simulation of whole nodes with deletes and a short grace finds them.
         pub const REAPING: [Mutant; 3] =
             [Mutant::ReapWithoutAskingAll, Mutant::ReapUnconditionally, Mutant::ReapBeforeGrace];
+        /// Those of anti-entropy: a simulation in which nobody reads what diverged finds them.
+        pub const REPAIR: [Mutant; 1] = [Mutant::SkipLastLeaf];
 
         /// Whether this one is switched on, on this thread: a simulation runs in one.
         pub fn is_active(self) -> bool {

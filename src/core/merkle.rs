@@ -17,6 +17,8 @@
 //!
 //! What is not here: when leaves can be trusted. Who keeps them sees to it that they follow every change of what is held.
 
+use std::ops::Range;
+
 use serde::de::Error;
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 use xxhash_rust::xxh3::xxh3_128;
@@ -52,6 +54,10 @@ pub fn leaf_count(partitions: u32) -> usize {
 pub struct Leaves {
     sums: Box<[u128]>,
 }
+
+/// Sums of some nodes. Sent as one byte string, 16 bytes each.
+#[derive(Clone, PartialEq, Eq, Debug, Default)]
+pub struct Sums(pub Vec<u128>);
 
 /// A key's leaf, and the hash that goes into it with each of its versions.
 struct Slot {
@@ -119,6 +125,19 @@ impl Leaves {
         self.sums.chunks(self.count() / nodes).map(sum).collect()
     }
 
+    /// The sums of these nodes of a [level](Leaves::level), in the order asked for; zero for one that there is not, as for an empty one.
+    pub fn sums(&self, depth: u32, nodes: &[u32]) -> Sums {
+        let level = self.level(depth);
+        Sums(nodes.iter().map(|node| level.get(*node as usize).copied().unwrap_or_default()).collect())
+    }
+
+    /// The nodes of the next level under node `node` of this one; none under a leaf.
+    pub fn under(&self, depth: u32, node: u32) -> Range<u32> {
+        let width = |depth: u32| FAN_OUT.saturating_pow(depth).min(self.count()) as u32;
+        let (nodes, under) = (width(depth), width(depth + 1));
+        if under == nodes { 0..0 } else { node * (under / nodes)..(node + 1) * (under / nodes) }
+    }
+
     /// Bytes in memory, and as sent.
     pub fn bytes(&self) -> usize {
         self.count() * LEAF_BYTES
@@ -150,20 +169,44 @@ fn is_a_count(leaves: usize) -> bool {
 
 impl Serialize for Leaves {
     fn serialize<S: Serializer>(&self, to: S) -> Result<S::Ok, S::Error> {
-        let bytes: Vec<u8> = self.sums.iter().flat_map(|sum| sum.to_be_bytes()).collect();
-        to.serialize_bytes(&bytes)
+        serialize(&self.sums, to)
     }
 }
 
 impl<'de> Deserialize<'de> for Leaves {
     fn deserialize<D: Deserializer<'de>>(from: D) -> Result<Leaves, D::Error> {
-        let bytes = super::blob::deserialize(from)?;
-        let (sums, rest) = bytes.as_chunks::<LEAF_BYTES>();
-        if !rest.is_empty() || !is_a_count(sums.len()) {
-            return Err(D::Error::custom(format!("{} bytes are no leaves of a partition", bytes.len())));
+        let sums = deserialize(from)?;
+        if !is_a_count(sums.len()) {
+            return Err(D::Error::custom(format!("{} are no leaves of a partition", sums.len())));
         }
-        Ok(Leaves { sums: sums.iter().map(|sum| u128::from_be_bytes(*sum)).collect() })
+        Ok(Leaves { sums: sums.into() })
     }
+}
+
+impl Serialize for Sums {
+    fn serialize<S: Serializer>(&self, to: S) -> Result<S::Ok, S::Error> {
+        serialize(&self.0, to)
+    }
+}
+
+impl<'de> Deserialize<'de> for Sums {
+    fn deserialize<D: Deserializer<'de>>(from: D) -> Result<Sums, D::Error> {
+        deserialize(from).map(Sums)
+    }
+}
+
+fn serialize<S: Serializer>(sums: &[u128], to: S) -> Result<S::Ok, S::Error> {
+    let bytes: Vec<u8> = sums.iter().flat_map(|sum| sum.to_be_bytes()).collect();
+    to.serialize_bytes(&bytes)
+}
+
+fn deserialize<'de, D: Deserializer<'de>>(from: D) -> Result<Vec<u128>, D::Error> {
+    let bytes = super::blob::deserialize(from)?;
+    let (sums, rest) = bytes.as_chunks::<LEAF_BYTES>();
+    if !rest.is_empty() {
+        return Err(D::Error::custom(format!("{} bytes are no sums", bytes.len())));
+    }
+    Ok(sums.iter().map(|sum| u128::from_be_bytes(*sum)).collect())
 }
 
 #[cfg(test)]

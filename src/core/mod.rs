@@ -10,6 +10,7 @@
 //! [`version`] merges and mints; [`quorum`] counts who holds it; a fallback's copy is a [`hint`].
 //! [`listing`] puts what owners hold of a bucket together.
 //! hold differently; [`transfer`] brings a partition to new owners; [`reap`] says when what was deleted may be forgotten.
+//! hold differently; [`transfer`] brings a partition to new owners, and [`repair`] keeps its owners equal.
 
 pub mod blob;
 pub mod bucket;
@@ -21,6 +22,7 @@ pub mod listing;
 pub mod merkle;
 pub mod quorum;
 pub mod reap;
+pub mod repair;
 pub mod request;
 pub mod ring;
 pub mod transfer;

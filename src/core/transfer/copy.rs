@@ -3,7 +3,7 @@
 use bytes::Bytes;
 
 use super::checkpoint::{Checkpoint, TransferId};
-use super::join::{Join, Needs};
+use super::join::{Differing, Join, Needs};
 use super::missing::Missing;
 use super::work::{Answer, Ask, Holding, Known, Objects, Step, Versions, Whom, Work, left_of, page_of};
 use crate::core::id::StoreId;
@@ -214,7 +214,9 @@ impl Transfer {
     fn versions(&mut self, page: Versions, known: &dyn Known) {
         let place = self.place;
         let Stage::Compare(compare) = &mut self.stage else { return };
-        for (stored, clock) in compare.join.read(page) {
+        for Differing { stored, theirs, .. } in compare.join.read(page) {
+            // What only this store holds came by a write, and its quorum sees to it.
+            let Some(clock) = theirs else { continue };
             let belongs = Key::from_stored(&stored).is_some_and(|(_, key)| place < known.replicas(&key));
             match clock {
                 _ if !belongs => {}
@@ -276,7 +278,7 @@ impl Work for Transfer {
             }
             Answer::Objects(page) => self.objects(page, known),
             Answer::Stored => self.stored(),
-            Answer::Dropped { .. } => None,
+            Answer::Sums(_) | Answer::Dropped { .. } => None,
         };
         self.settle();
         checkpoint

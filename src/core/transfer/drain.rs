@@ -322,6 +322,7 @@ impl Work for Drain {
             (Answer::Objects(page), _) => self.objects(page),
             (Answer::Stored, _) => self.stored(),
             (Answer::Dropped { kept }, _) => self.dropped(kept),
+            (Answer::Sums(_), _) => {}
         }
         self.end_of_round();
         None

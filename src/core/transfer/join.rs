@@ -15,9 +15,18 @@ enum Reach {
     Everything,
 }
 
+/// A key that is not held in the same version on both sides. A side that holds nothing of it has `None`, one whose record cannot be
+/// read no version.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub(in crate::core) struct Differing {
+    pub stored: Bytes,
+    pub theirs: Option<Option<Clock>>,
+    pub ours: Option<Option<Clock>>,
+}
+
 /// Reads another store's listing to its end, with what is held here beside it. Holds about one page of each.
 #[derive(Clone, PartialEq, Eq, Debug)]
-pub(super) struct Join {
+pub(in crate::core) struct Join {
     theirs: Vec<(Bytes, Option<Clock>)>,
     theirs_reach: Reach,
     ours: BTreeMap<Bytes, Option<Clock>>,
@@ -28,7 +37,7 @@ pub(super) struct Join {
 
 /// What a join needs to go on.
 #[derive(Clone, PartialEq, Eq, Debug)]
-pub(super) enum Needs {
+pub(in crate::core) enum Needs {
     /// Their next page, after this key.
     Theirs(Option<Bytes>),
     /// The next page of what is held here, after this key.
@@ -69,8 +78,9 @@ impl Join {
         }
     }
 
-    /// The page that it needs. Returns what they hold in another version than is held here, or could not read, once that is known.
-    pub fn read(&mut self, page: Versions) -> Vec<(Bytes, Option<Clock>)> {
+    /// The page that it needs. Returns what is not held in the same version on both sides, or cannot be read by them, once that is
+    /// known, in key order.
+    pub fn read(&mut self, page: Versions) -> Vec<Differing> {
         if self.is_settled {
             self.theirs = page.clocks;
             self.theirs_reach = Reach::of(page.next);
@@ -83,18 +93,33 @@ impl Join {
             return vec![];
         }
         self.is_settled = true;
-        let theirs = std::mem::take(&mut self.theirs).into_iter();
-        let differing = theirs.filter(|(key, clock)| clock.is_none() || self.ours.get(key) != Some(clock)).collect();
-        self.ours = match &self.theirs_reach {
+        let mut ahead = match &self.theirs_reach {
             Reach::UpTo(key) => self.ours.split_off(key),
             Reach::Nothing | Reach::Everything => BTreeMap::new(),
         };
+        if let Reach::UpTo(key) = &self.theirs_reach
+            && let Some((stored, clock)) = ahead.remove_entry(key)
+        {
+            self.ours.insert(stored, clock);
+        }
+        let mut ours = std::mem::replace(&mut self.ours, ahead);
+        let mut differing = vec![];
+        for (stored, clock) in std::mem::take(&mut self.theirs) {
+            let held = ours.remove(&stored);
+            if clock.is_none() || held != Some(clock) {
+                differing.push(Differing { stored, theirs: Some(clock), ours: held });
+            }
+        }
+        differing.extend(ours.into_iter().map(|(stored, clock)| Differing { stored, theirs: None, ours: Some(clock) }));
+        differing.sort_by(|a, b| a.stored.cmp(&b.stored));
         differing
     }
 }
 
 #[cfg(test)]
 mod tests {
+    use std::collections::BTreeSet;
+
     use super::*;
     use proptest::prelude::*;
 
@@ -127,11 +152,17 @@ mod tests {
                     Needs::Ours(after) => page(&ours, after, size),
                     Needs::Nothing => break,
                 };
-                found.extend(join.read(page).into_iter().map(|(key, _)| key[0]));
+                let version = |key: u8, held: &Held| held.get(&key).map(|version| version.map(|v| Clock(v as u128 + 1)));
+                for Differing { stored, theirs: theirs_said, ours: ours_said } in join.read(page) {
+                    prop_assert_eq!(theirs_said, version(stored[0], &theirs));
+                    prop_assert_eq!(ours_said, version(stored[0], &ours));
+                    found.push(stored[0]);
+                }
                 prop_assert!(join.theirs.len() + join.ours.len() <= 60, "what is compared is forgotten");
             }
-            let differs = |(key, version): &(&u8, &Option<u8>)| version.is_none() || ours.get(key) != Some(version);
-            let expected: Vec<u8> = theirs.iter().filter(differs).map(|(key, _)| *key).collect();
+            let keys: BTreeSet<u8> = theirs.keys().chain(ours.keys()).copied().collect();
+            let differs = |key: &u8| theirs.get(key) != ours.get(key) || theirs.get(key) == Some(&None);
+            let expected: Vec<u8> = keys.into_iter().filter(differs).collect();
             prop_assert_eq!(found, expected);
         }
     }

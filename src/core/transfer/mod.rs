@@ -26,14 +26,14 @@
 mod checkpoint;
 mod copy;
 mod drain;
-mod join;
+pub(super) mod join;
 mod missing;
 mod pace;
 mod sources;
 #[cfg(test)]
-mod tests;
+pub(super) mod tests;
 mod turn;
-mod work;
+pub(super) mod work;
 
 pub use checkpoint::{Checkpoint, TransferId};
 pub use copy::{Phase, Progress, Transfer};

@@ -2,4 +2,4 @@
 
 mod copying;
 mod draining;
-mod world;
+pub(in crate::core) mod world;

@@ -8,19 +8,19 @@ use bytes::Bytes;
 use super::checkpoint::Checkpoint;
 use crate::core::id::StoreId;
 use crate::core::key::Key;
-use crate::core::merkle::Leaves;
+use crate::core::merkle::{Leaves, Sums};
 use crate::core::version::Clock;
 
 /// Keys that one question names at most.
 const KEYS_MAX: usize = 512;
 
 /// The first of these keys, as many as one question names.
-pub(super) fn page_of(keys: &[Bytes]) -> Vec<Bytes> {
+pub(in crate::core) fn page_of(keys: &[Bytes]) -> Vec<Bytes> {
     keys[..keys.len().min(KEYS_MAX)].to_vec()
 }
 
 /// What is left of these keys when the first ones were asked for, and some of them did not fit into the answer.
-pub(super) fn left_of(keys: &[Bytes], left_over: Vec<Bytes>) -> Vec<Bytes> {
+pub(in crate::core) fn left_of(keys: &[Bytes], left_over: Vec<Bytes>) -> Vec<Bytes> {
     let unasked = &keys[keys.len().min(KEYS_MAX)..];
     left_over.into_iter().chain(unasked.iter().cloned()).collect()
 }
@@ -39,6 +39,13 @@ pub enum Whom {
 pub enum Ask {
     /// What do you hold, in leaves? Answered by [`Answer::Holding`].
     Leaves,
+    /// What are the sums of these nodes of your tree? Answered by [`Answer::Sums`].
+    Sums {
+        /// Which level, counted from the root.
+        depth: u32,
+        /// The nodes' numbers in it.
+        nodes: Vec<u32>,
+    },
     /// Which versions do you hold of the keys in these leaves, after this one? Answered by [`Answer::Versions`].
     Clocks {
         /// The leaves, in order.
@@ -109,6 +116,8 @@ pub struct Objects {
 pub enum Answer {
     /// Of [`Ask::Leaves`].
     Holding(Holding),
+    /// Of [`Ask::Sums`].
+    Sums(Sums),
     /// Of [`Ask::Clocks`].
     Versions(Versions),
     /// Of [`Ask::Pull`] and [`Ask::Objects`].

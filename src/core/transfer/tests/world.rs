@@ -69,6 +69,9 @@ impl Store {
     }
 
     pub fn merge(&mut self, stored: &Bytes, object: &Object) {
+        if self.unreadable.remove(stored) {
+            self.held.remove(stored);
+        }
         self.held.entry(stored.clone()).or_default().merge(object, Conflict::Siblings);
     }
 
@@ -103,12 +106,19 @@ impl Store {
         page.objects.push((key, object.encode()));
     }
 
+    /// What is held, in leaves.
+    pub fn leaves(&self) -> Leaves {
+        let mut leaves = Leaves::new(leaf_count(PARTITIONS));
+        let of = |(stored, object)| self.clock(stored, object).unwrap_or(UNREADABLE);
+        self.held.iter().for_each(|entry| leaves.add(entry.0, of(entry)));
+        leaves
+    }
+
     pub fn answer(&self, ask: &Ask) -> Answer {
         match ask {
+            Ask::Sums { depth, nodes } => Answer::Sums(self.leaves().sums(*depth, nodes)),
             Ask::Leaves => {
-                let mut leaves = Leaves::new(leaf_count(PARTITIONS));
-                let of = |(stored, object)| self.clock(stored, object).unwrap_or(UNREADABLE);
-                self.held.iter().for_each(|entry| leaves.add(entry.0, of(entry)));
+                let leaves = self.leaves();
                 let bytes = self.held.values().map(|object| object.encode().len() as u64).sum();
                 Answer::Holding(Holding { leaves, keys: self.held.len() as u64, bytes })
             }
