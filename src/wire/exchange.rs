@@ -6,6 +6,9 @@
 //! 3. The objects of the keys that differ are asked for by key, and sent on as ordinary
 //!    [`Store`](super::message::ToReplica::Store) calls.
 //!
+//! Owners that most probably hold the same do not begin with all leaves but with the root of the tree over them
+//! ([`SumsAnswer`]), 16 bytes, and descend to the leaves that differ.
+//!
 //! A store that is to get everything pulls all objects in key order first, and then does the same.
 //!
 //! Keys travel in their [stored form](crate::core::key::Key::stored), in whose order a partition is read: that of the last key
@@ -17,7 +20,7 @@ use serde::{Deserialize, Serialize};
 
 use super::message::Object;
 use crate::core::key::Key;
-use crate::core::merkle::Leaves;
+use crate::core::merkle::{Leaves, Sums};
 use crate::core::version::Clock;
 
 /// What a store holds of a partition, in leaves.
@@ -35,6 +38,18 @@ pub enum LeavesAnswer {
     /// They are being made. Ask again in a while.
     Building {
         /// How many keys are in them already; zero also while others are made first.
+        done_keys: u64,
+    },
+}
+
+/// Sums of some nodes of the tree over a partition's leaves.
+#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
+pub enum SumsAnswer {
+    /// Of what was durable at one moment; as many as were asked for.
+    Whole(Sums),
+    /// The leaves are being made. Ask again in a while.
+    Building {
+        /// As in [`LeavesAnswer`].
         done_keys: u64,
     },
 }
@@ -84,11 +99,24 @@ mod tests {
         let (epoch, partition, key) = (Epoch { generation: 1, counter: 7 }, Partition(300), Bytes::from_static(b"key"));
         let questions = [
             ToReplica::Leaves { id: 1, epoch, partition },
+            ToReplica::Sums { id: 5, epoch, partition, depth: 1, nodes: vec![0, 15] },
             ToReplica::Clocks { id: 2, epoch, partition, leaves: vec![0, 4095], after: Some(key.clone()), limit: 9 },
             ToReplica::Pull { id: 3, epoch, partition, after: None, bytes_max: 1 << 20 },
             ToReplica::Objects { id: 4, epoch, partition, keys: vec![key.clone(), Bytes::new()] },
         ];
         assert_eq!(sent(&questions), questions);
+    }
+
+    /// Two owners that hold the same pay for a question and an answer.
+    #[test]
+    fn the_question_for_a_root_is_small() {
+        let (epoch, partition) = (Epoch { generation: u32::MAX, counter: u64::MAX }, Partition(u16::MAX));
+        let question = [ToReplica::Sums { id: u64::MAX, epoch, partition, depth: 0, nodes: vec![0] }];
+        let answer = [ToCoordinator::Sums { id: u64::MAX, result: Ok(SumsAnswer::Whole(Sums(vec![u128::MAX]))) }];
+        let (limits, mut bytes) = (FrameLimits::default(), BytesMut::new());
+        frame::encode(&question, limits.frame_bytes_max, &mut bytes);
+        frame::encode(&answer, limits.frame_bytes_max, &mut bytes);
+        assert!(bytes.len() < 128, "{} bytes", bytes.len());
     }
 
     #[test]
@@ -106,6 +134,8 @@ mod tests {
         let answers = [
             ToCoordinator::Leaves { id: 1, result: Ok(LeavesAnswer::Whole { leaves, keys: 1, bytes: 2 }) },
             ToCoordinator::Leaves { id: 2, result: Ok(LeavesAnswer::Building { done_keys: 3 }) },
+            ToCoordinator::Sums { id: 6, result: Ok(SumsAnswer::Whole(Sums(vec![u128::MAX, 0]))) },
+            ToCoordinator::Sums { id: 7, result: Ok(SumsAnswer::Building { done_keys: 3 }) },
             ToCoordinator::Clocks { id: 3, result: Ok(ClocksPage { clocks, next: Some(key) }) },
             ToCoordinator::Page { id: 4, result: Ok(page) },
             ToCoordinator::Page { id: 5, result: Err(ReplicaError::Late) },

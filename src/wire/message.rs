@@ -6,7 +6,7 @@
 use bytes::Bytes;
 use serde::{Deserialize, Serialize};
 
-use super::exchange::{ClocksPage, LeavesAnswer, ObjectsPage};
+use super::exchange::{ClocksPage, LeavesAnswer, ObjectsPage, SumsAnswer};
 use super::list::{ListPage, ListRequest, Scan, Scanned};
 use super::report::{Inspect, Inspection};
 use super::tree::{TreeAnswer, TreeFailure, TreeRequest};
@@ -163,7 +163,7 @@ pub enum ToReplica {
         scan: Scan,
     },
     /// What do you hold of this partition, in leaves? Answered by [`ToCoordinator::Leaves`]. See [`super::exchange`] for this question
-    /// and the next three: they tell what is durable, change nothing, and may be asked again if an answer is lost.
+    /// and the next four: they tell what is durable, change nothing, and may be asked again if an answer is lost.
     Leaves {
         /// The caller's number.
         id: u64,
@@ -171,6 +171,19 @@ pub enum ToReplica {
         epoch: Epoch,
         /// Which.
         partition: Partition,
+    },
+    /// What are the sums of these nodes of the tree over your leaves? Answered by [`ToCoordinator::Sums`].
+    Sums {
+        /// The caller's number.
+        id: u64,
+        /// As in `Leaves`.
+        epoch: Epoch,
+        /// Which.
+        partition: Partition,
+        /// Which level, counted from the root, which alone is level 0.
+        depth: u32,
+        /// The nodes' numbers in it.
+        nodes: Vec<u32>,
     },
     /// Which versions do you hold of the keys in these leaves? Answered by [`ToCoordinator::Clocks`], page by page.
     Clocks {
@@ -245,6 +258,7 @@ impl ToReplica {
             | ToReplica::Forward { id, .. }
             | ToReplica::Examine { id, .. }
             | ToReplica::Leaves { id, .. }
+            | ToReplica::Sums { id, .. }
             | ToReplica::Clocks { id, .. }
             | ToReplica::Pull { id, .. }
             | ToReplica::Objects { id, .. }
@@ -266,6 +280,7 @@ impl ToCoordinator {
             | ToCoordinator::Failed { id, .. }
             | ToCoordinator::Examined { id, .. }
             | ToCoordinator::Leaves { id, .. }
+            | ToCoordinator::Sums { id, .. }
             | ToCoordinator::Clocks { id, .. }
             | ToCoordinator::Page { id, .. }
             | ToCoordinator::Reap { id, .. }
@@ -323,6 +338,13 @@ pub enum ToCoordinator {
         id: u64,
         /// The leaves, or how far their making is.
         result: Result<LeavesAnswer, ReplicaError>,
+    },
+    /// What was asked by [`ToReplica::Sums`].
+    Sums {
+        /// The call's.
+        id: u64,
+        /// The sums, or how far the making of the leaves is.
+        result: Result<SumsAnswer, ReplicaError>,
     },
     /// What was asked by [`ToReplica::Clocks`].
     Clocks {

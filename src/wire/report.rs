@@ -1,6 +1,7 @@
 //! What operators look at: status, statistics, the ring, where a key lies, the cluster and its coordination service. Shown
 //! by `kv-cli`, as text or JSON.
 
+mod anti_entropy;
 mod cluster;
 mod hints;
 mod service;
@@ -14,6 +15,7 @@ use crate::core::id::{Epoch, NodeId, Partition, StoreId};
 use crate::core::key::Key;
 use crate::core::ring::Ring;
 
+pub use anti_entropy::{AntiEntropyReport, ExchangeReport, RepairReport, UnsyncedReport};
 pub use cluster::{
     ClusterReport, Finding, Gap, LeaseReport, Liveness, MemberReport, SessionState, StoreFate, UnderReplicated,
 };
@@ -45,6 +47,15 @@ pub enum Inspect {
     Hints,
     /// What was deleted or has expired and is not forgotten yet on this node; in one bucket, if one is named.
     Tombstones(Option<String>),
+    /// How far this node is in comparing what it owns with the other owners.
+    AntiEntropy,
+    /// Compare now. The only thing here that is done and not only shown; asked again, it begins anew.
+    Repair {
+        /// Only keys of this bucket.
+        bucket: Option<String>,
+        /// All that the node owns, not only what it leads.
+        all: bool,
+    },
 }
 
 /// What it shows.
@@ -73,6 +84,13 @@ pub enum Inspection {
     Hints(Box<HintsReport>),
     /// What is deleted and not forgotten.
     Tombstones(Box<TombstonesReport>),
+    /// How far the node is in comparing.
+    AntiEntropy(Box<AntiEntropyReport>),
+    /// So many pairs are going to be compared.
+    Repairing {
+        /// How many.
+        pairs: u64,
+    },
 }
 
 /// The ring and the buckets that are configured.
