@@ -2,7 +2,8 @@
 //!
 //! It looks at the ring and at who is live (`agenda`) whenever either changes: where does this store arrive, and from whom is it to
 //! copy; of what does it hold something without owning it ([`super::drain`] searches for what nobody names). For each it keeps a task with a
-//! [`crate::core::transfer::Work`], and executes the steps that those want, at the pace that the configuration allows (`steps`).
+//! [`crate::core::transfer::Work`], and has the steps executed that those want ([`super::work`]), at the pace that the configuration allows
+//! (`steps`).
 //! Questions go to other stores through the first pool and to the own Replicas as they would come from another store; what was
 //! copied is stored as any write is, and an answer means that it is durable.
 //!
@@ -13,14 +14,13 @@
 
 pub mod agenda;
 mod checkpoints;
-mod flight;
 pub mod messages;
 mod presence;
 mod reports;
 mod steps;
 mod task;
 #[cfg(test)]
-mod tests;
+pub(super) mod tests;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
@@ -31,10 +31,9 @@ use tokio::sync::watch;
 
 use self::agenda::{Aged, Agenda, ArrivalState};
 use self::checkpoints::Checkpoints;
-use self::flight::Flight;
 use self::messages::{LookAgain, MoveThrough, OwnReplies, ReportTransfers};
-use self::task::{Job, Task, TaskId};
-use super::connection_pool::messages::{PeerEvent, PeerSend};
+use self::task::{Job, TaskId};
+use super::connection_pool::messages::{Origin, PeerEvent};
 use super::disk::Disk;
 use super::drain::Sweep;
 use super::env::{Moment, now};
@@ -42,10 +41,11 @@ use super::replica::messages::Flushed;
 use super::replica::{HintGauge, Replica};
 use super::stats::Stats;
 use super::view::SharedRing;
+use super::work::{Task, Works};
 use crate::config::Config;
 use crate::core::id::{Partition, StoreId};
 use crate::core::ring::Ring;
-use crate::core::transfer::{Drain, Pace, Transfer, TransferId, Whom};
+use crate::core::transfer::{Drain, Pace, Transfer, TransferId};
 use crate::storage::{Engine, StorageError};
 use crate::wire::report::{TransferPhase, TransferReport, TransfersReport};
 
@@ -87,15 +87,9 @@ pub struct MoverParts {
 /// The actor.
 pub struct Mover {
     parts: MoverParts,
-    /// Known once the pools are there.
-    pool: Option<Recipient<PeerSend>>,
     started: Moment,
     agenda: Agenda,
-    tasks: BTreeMap<TaskId, Task>,
-    flights: BTreeMap<u64, Flight>,
-    /// The flight of each call that was not answered.
-    calls: BTreeMap<u64, u64>,
-    last: u64,
+    works: Works<TaskId, Job>,
     pace: Pace,
     /// The same for the microseconds that steps are under way.
     busy: Pace,
@@ -129,15 +123,12 @@ impl Mover {
         // A percent of a second are ten thousand microseconds.
         let busy = Pace::new(u64::from(transfer.busy_percent_max) * 10_000, Duration::ZERO);
         let sweep = Sweep::new(Duration::from_millis(transfer.sweep_interval_ms));
+        let works = Works::new(Origin::Transfer, parts.replicas.clone());
         Ok(Mover {
             parts,
-            pool: None,
             started: now(),
             agenda: Agenda::default(),
-            tasks: BTreeMap::new(),
-            flights: BTreeMap::new(),
-            calls: BTreeMap::new(),
-            last: 0,
+            works,
             pace,
             busy,
             checkpoints,
@@ -160,12 +151,12 @@ impl Mover {
 
     /// Looks at the ring and at who is live, and begins and ends tasks by that.
     fn look(&mut self, ctx: &mut Context<Self>) {
-        if self.pool.is_none() {
+        if !self.works.can_ask() {
             return;
         }
         let view = self.parts.ring.load_full();
         let presence = self.parts.presence.borrow().clone();
-        let begun = self.tasks.keys().filter_map(|id| match id {
+        let begun = self.works.tasks.keys().filter_map(|id| match id {
             TaskId::Transfer(id) => Some((id.partition, id.since)),
             TaskId::Drain(_) => None,
         });
@@ -189,21 +180,13 @@ impl Mover {
     /// Forgets what belongs to an earlier age of a partition.
     fn end_tasks(&mut self, ctx: &mut Context<Self>) {
         let agenda = &self.agenda;
-        self.tasks.retain(|id, task| match (id, &task.job) {
+        self.works.retain(|id, task| match (id, &task.job) {
             (TaskId::Transfer(id), _) => agenda.arriving.contains_key(&(id.partition, id.since)),
             // An owner may be lost while it is waited for: then it begins again without that one.
             (TaskId::Drain(aged), Job::Drain(drain)) => {
                 agenda.draining.get(aged).is_some_and(|to| drain.goes_to(&to.slice, &to.lost))
             }
             (TaskId::Drain(_), Job::Transfer(_)) => false,
-        });
-        let (tasks, calls) = (&self.tasks, &mut self.calls);
-        self.flights.retain(|_, flight| {
-            let goes_on = tasks.contains_key(&flight.task);
-            if !goes_on {
-                calls.retain(|id, _| !flight.waiting().contains(id));
-            }
-            goes_on
         });
         self.done.retain(|aged, _| agenda.arriving.contains_key(aged));
         self.finished.retain(|id, _| agenda.arriving.contains_key(&(id.partition, id.since)));
@@ -217,19 +200,19 @@ impl Mover {
 
     fn begin_tasks(&mut self, ring: &Ring) {
         let (now, own) = (self.clock(), self.parts.own);
-        self.tasks.values_mut().for_each(|task| task.is_wanted = matches!(task.id, TaskId::Drain(_)));
+        self.works.tasks.values_mut().for_each(|task| task.is_wanted = matches!(task.id, TaskId::Drain(_)));
         for (id, arrival) in self.agenda.transfers() {
             let checkpoints = &self.checkpoints;
             let begin = || {
                 let transfer = Transfer::new(id, arrival.place, own, &arrival.owners, checkpoints.get(&id));
                 Task::new(TaskId::Transfer(id), Job::Transfer(transfer.into()), now)
             };
-            self.tasks.entry(TaskId::Transfer(id)).or_insert_with(begin).is_wanted = true;
+            self.works.tasks.entry(TaskId::Transfer(id)).or_insert_with(begin).is_wanted = true;
         }
         for (aged, to) in self.agenda.draining.iter().filter(|(aged, _)| !self.drained.contains(aged)) {
             let drain = || Drain::new(aged.0, &to.slice, &to.lost, ring.partitions());
             let begin = || Task::new(TaskId::Drain(*aged), Job::Drain(drain().into()), now);
-            self.tasks.entry(TaskId::Drain(*aged)).or_insert_with(begin);
+            self.works.tasks.entry(TaskId::Drain(*aged)).or_insert_with(begin);
         }
     }
 
@@ -275,10 +258,10 @@ impl Mover {
         let view = self.parts.ring.load();
         let (now, mut report) = (self.clock(), TransfersReport::default());
         let turn = format!("{} others come first", self.parts.config.node.transfer.at_once_max);
-        let is_full = self.flights.len() >= self.parts.config.node.transfer.at_once_max as usize;
+        let is_full = self.works.under_way() >= self.parts.config.node.transfer.at_once_max as usize;
         let otherwise = is_full.then_some(turn.as_str());
         report.arriving.extend(self.finished.values().cloned());
-        for task in self.tasks.values() {
+        for task in self.works.tasks.values() {
             if let TaskId::Transfer(id) = task.id {
                 report.arriving.extend(task.report_transfer(view.ring.node_of(id.source), now, otherwise));
             }
@@ -328,7 +311,7 @@ impl Handler<MoveThrough> for Mover {
     type Result = ();
 
     fn handle(&mut self, through: MoveThrough, ctx: &mut Context<Self>) {
-        self.pool = Some(through.0);
+        self.works.ask_through(through.0);
         self.look(ctx);
     }
 }
@@ -354,10 +337,8 @@ impl Handler<OwnReplies> for Mover {
     type Result = ();
 
     fn handle(&mut self, replies: OwnReplies, ctx: &mut Context<Self>) {
-        for (id, came) in replies.0.into_iter().filter_map(flight::from_own) {
-            self.came(Whom::Own, id, came, ctx);
-        }
-        self.go_on(ctx);
+        let landed = self.works.own_replied(replies.0);
+        self.landed(landed, ctx);
     }
 }
 
@@ -365,20 +346,8 @@ impl Handler<PeerEvent> for Mover {
     type Result = ();
 
     fn handle(&mut self, event: PeerEvent, ctx: &mut Context<Self>) {
-        match event {
-            PeerEvent::Replies { from, replies } => {
-                for (id, came) in replies.into_iter().filter_map(flight::from_peer) {
-                    self.came(Whom::Peer(from), id, came, ctx);
-                }
-            }
-            PeerEvent::Refused { from, refused } => {
-                for (id, error) in refused {
-                    self.came(Whom::Peer(from), id, flight::Came::Failed(error), ctx);
-                }
-            }
-            PeerEvent::Lost { from } => self.lost(from, ctx),
-        }
-        self.go_on(ctx);
+        let landed = self.works.heard(event);
+        self.landed(landed, ctx);
     }
 }
 

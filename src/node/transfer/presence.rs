@@ -50,6 +50,11 @@ impl Presence {
         self.lost.contains(&store)
     }
 
+    /// The partitions of which a store is said to miss something.
+    pub fn needs_sync(&self, store: StoreId) -> BTreeSet<Partition> {
+        self.needs_sync.get(&store).cloned().unwrap_or_default()
+    }
+
     /// Whether a partition can be copied from a store.
     pub fn condition(&self, store: StoreId, partition: Partition) -> Condition {
         match self.needs_sync.get(&store) {

@@ -1,11 +1,12 @@
 //! Telling the others what is complete.
 
+use std::collections::BTreeSet;
 use std::sync::{Arc, Mutex, MutexGuard};
 
 use super::agenda::Aged;
 use crate::coordination::SharedSession;
-use crate::coordination::registry::change::{report_arrived, report_drained};
-use crate::core::id::StoreId;
+use crate::coordination::registry::change::{report_arrived, report_drained, report_unsynced};
+use crate::core::id::{Partition, StoreId};
 use crate::core::ring::change::Marks;
 
 /// Who writes it where the others see it. Called on an arbiter: must not wait. What could not be written is told again.
@@ -15,6 +16,9 @@ pub trait Reports: Send + Sync {
 
     /// Of these, nothing is left here that an owner could lack.
     fn drained(&self, partitions: Vec<Aged>);
+
+    /// These are all partitions of which this store may miss something.
+    fn unsynced(&self, partitions: BTreeSet<Partition>);
 }
 
 /// Writes it to the registry, as one write for all that gathered while the one before was under way.
@@ -29,8 +33,13 @@ pub struct ToRegistry {
 struct Waiting {
     arrived: Marks,
     drained: Marks,
+    /// `None`: as it was told.
+    unsynced: Option<BTreeSet<Partition>>,
     is_writing: bool,
 }
+
+/// What is to be written at once.
+type Gathered = (Marks, Marks, Option<BTreeSet<Partition>>);
 
 impl ToRegistry {
     /// Writes for `store`, in whatever session there is then.
@@ -51,15 +60,16 @@ impl ToRegistry {
         }
     }
 
-    fn take(&self) -> Option<(Marks, Marks)> {
+    fn take(&self) -> Option<Gathered> {
         let mut waiting = self.waiting();
-        let marks = (std::mem::take(&mut waiting.arrived), std::mem::take(&mut waiting.drained));
-        waiting.is_writing = marks != Default::default();
-        waiting.is_writing.then_some(marks)
+        let Waiting { arrived, drained, unsynced, .. } = std::mem::take(&mut *waiting);
+        let gathered = (arrived, drained, unsynced);
+        waiting.is_writing = gathered != Gathered::default();
+        waiting.is_writing.then_some(gathered)
     }
 
     async fn write(self) {
-        while let Some((arrived, drained)) = self.take() {
+        while let Some((arrived, drained, unsynced)) = self.take() {
             let Some(session) = self.session.load_full() else { continue };
             for (marks, result) in [
                 (&arrived, report_arrived(&**session, self.store, &arrived).await),
@@ -68,6 +78,11 @@ impl ToRegistry {
                 if let Err(error) = result {
                     log::info!("{} partitions will be reported again: {error}", marks.len());
                 }
+            }
+            if let Some(partitions) = unsynced
+                && let Err(error) = report_unsynced(&**session, self.store, &partitions).await
+            {
+                log::info!("that {} partitions need sync will be reported again: {error}", partitions.len());
             }
         }
     }
@@ -80,5 +95,9 @@ impl Reports for ToRegistry {
 
     fn drained(&self, partitions: Vec<Aged>) {
         self.add(|waiting| waiting.drained.extend(partitions));
+    }
+
+    fn unsynced(&self, partitions: BTreeSet<Partition>) {
+        self.add(|waiting| waiting.unsynced = Some(partitions));
     }
 }

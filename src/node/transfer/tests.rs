@@ -1,6 +1,6 @@
 //! A Mover between real Replicas on disks in memory, with a ring made by hand and a pool that knows no sockets.
 
-mod world;
+pub(in crate::node) mod world;
 
 use std::time::Duration;
 

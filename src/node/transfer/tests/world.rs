@@ -23,17 +23,20 @@ use crate::core::merkle::Leaves;
 use crate::core::quorum::age::Reading;
 use crate::core::ring::{Member, Ring, Slice};
 use crate::core::version::{self, Dot, Object, Payload, Sibling};
+use crate::node::admission::Admission;
 use crate::node::connection_pool::messages::{PeerEvent, PeerSend};
 use crate::node::disk::Disk;
 use crate::node::env::{Env, now};
 use crate::node::lease::Lease;
+use crate::node::repair::messages::RepairThrough;
+use crate::node::repair::{Repairer, RepairerParts};
 use crate::node::replica::messages::{Halt, ReplicaBatch, ReplicaCall, ReplicaReply, ReplicaSink};
 use crate::node::replica::needs_sync::NeedsSync;
 use crate::node::replica::{HintGauge, ReapTimes, Replica, ReplicaParts};
 use crate::node::stats::{Counter, Stats};
-use crate::node::view::{RingView, SharedRing};
+use crate::node::view::{RingView, SharedHealth, SharedRing, no_health};
 use crate::storage::memory::MemoryDisk;
-use crate::storage::{Engine, Space};
+use crate::storage::{Batch, Engine, Space};
 use crate::wire::exchange::LeavesAnswer;
 use crate::wire::message::{ReplicaError, ToCoordinator, ToReplica};
 use crate::wire::report::TransfersReport;
@@ -95,6 +98,7 @@ struct Machine {
     engine: Arc<dyn Engine>,
     queue: Disk,
     hints: Arc<HintGauge>,
+    needs_sync: Arc<NeedsSync>,
     replica: Addr<Replica>,
     stats: Arc<Stats>,
 }
@@ -106,6 +110,7 @@ impl Machine {
         let storage = StorageConfig::default();
         let (queue, gate) = Disk::start(&env, engine.clone(), &storage, Box::new(|| None), stats.clone());
         let hints = Arc::new(HintGauge::count(&*engine, Budget::UNBOUNDED).expect("the engine reads"));
+        let needs_sync = Arc::new(NeedsSync::open(&*engine).expect("the engine reads"));
         let parts = ReplicaParts {
             store,
             engine: engine.clone(),
@@ -117,13 +122,14 @@ impl Machine {
             hints: hints.clone(),
             missed: Arc::default(),
             reap: ReapTimes::of(&NodeConfig::default()),
-            needs_sync: Arc::new(NeedsSync::open(&*engine).expect("the engine reads")),
+            needs_sync: needs_sync.clone(),
+            kept_trees: Arc::default(),
             lease: Lease::none(),
             stats: stats.clone(),
             env: env.clone(),
         };
         let replica = env.start(0, move |_| Replica::new(parts, 0));
-        Machine { disk, engine, queue, hints, replica, stats }
+        Machine { disk, engine, queue, hints, needs_sync, replica, stats }
     }
 }
 
@@ -132,6 +138,7 @@ impl Machine {
 struct Told {
     arrived: Mutex<BTreeSet<Aged>>,
     drained: Mutex<BTreeSet<Aged>>,
+    unsynced: Mutex<BTreeSet<Partition>>,
 }
 
 impl Reports for Told {
@@ -142,13 +149,17 @@ impl Reports for Told {
     fn drained(&self, partitions: Vec<Aged>) {
         self.drained.lock().expect("unpoisoned").extend(partitions);
     }
+
+    fn unsynced(&self, partitions: BTreeSet<Partition>) {
+        *self.unsynced.lock().expect("unpoisoned") = partitions;
+    }
 }
 
 /// Hands calls to the Replica that they are for, unless its link is cut.
 struct Post {
     replicas: BTreeMap<StoreId, Addr<Replica>>,
     cut: Arc<Mutex<BTreeSet<StoreId>>>,
-    mover: Recipient<PeerEvent>,
+    asker: Recipient<PeerEvent>,
 }
 
 impl Actor for Post {
@@ -162,10 +173,10 @@ impl Handler<PeerSend> for Post {
         let PeerSend { to: from, messages } = send;
         if self.cut.lock().expect("unpoisoned").contains(&from) {
             let refused = messages.iter().map(|message| (message.id(), ReplicaError::Unreachable)).collect();
-            return self.mover.do_send(PeerEvent::Refused { from, refused });
+            return self.asker.do_send(PeerEvent::Refused { from, refused });
         }
         let calls = messages.into_iter().map(call).collect();
-        let sink = Arc::new(Back { from, mover: self.mover.clone() });
+        let sink = Arc::new(Back { from, asker: self.asker.clone() });
         self.replicas[&from].do_send(ReplicaBatch { calls, sink });
     }
 }
@@ -183,13 +194,16 @@ fn call(message: ToReplica) -> ReplicaCall {
             ReplicaCall::Pull { id, epoch, partition, after, bytes_max: bytes_max as usize }
         }
         ToReplica::Objects { id, epoch, partition, keys } => ReplicaCall::Objects { id, epoch, partition, keys },
-        other => panic!("a Mover asks no {other:?}"),
+        ToReplica::Sums { id, epoch, partition, depth, nodes } => {
+            ReplicaCall::Sums { id, epoch, partition, depth, nodes }
+        }
+        other => panic!("no work asks {other:?}"),
     }
 }
 
 struct Back {
     from: StoreId,
-    mover: Recipient<PeerEvent>,
+    asker: Recipient<PeerEvent>,
 }
 
 impl ReplicaSink for Back {
@@ -197,13 +211,14 @@ impl ReplicaSink for Back {
         let reply = |reply| match reply {
             ReplicaReply::Stored { id, leased, result } => ToCoordinator::Stored { id, leased, result },
             ReplicaReply::Leaves { id, result } => ToCoordinator::Leaves { id, result },
+            ReplicaReply::Sums { id, result } => ToCoordinator::Sums { id, result },
             ReplicaReply::Clocks { id, result } => ToCoordinator::Clocks { id, result },
             ReplicaReply::Page { id, result } => ToCoordinator::Page { id, result },
             ReplicaReply::Failed { id, error } => ToCoordinator::Failed { id, error },
             other => panic!("{other:?}"),
         };
         let replies = replies.into_iter().map(reply).collect();
-        self.mover.do_send(PeerEvent::Replies { from: self.from, replies });
+        self.asker.do_send(PeerEvent::Replies { from: self.from, replies });
     }
 }
 
@@ -235,6 +250,7 @@ pub struct World {
     presence: watch::Sender<Option<Arc<Presence>>>,
     told: Arc<Told>,
     cut: Arc<Mutex<BTreeSet<StoreId>>>,
+    health: SharedHealth,
     config: Config,
 }
 
@@ -253,6 +269,7 @@ impl World {
             presence: watch::channel(None).0,
             told: Arc::default(),
             cut: Arc::default(),
+            health: no_health(),
             config,
         }
     }
@@ -283,10 +300,76 @@ impl World {
             stats: machine.stats.clone(),
         };
         let mover = Mover::new(parts).expect("the store is read").start();
-        let replicas = self.machines.iter().map(|(store, machine)| (*store, machine.replica.clone())).collect();
-        let post = Post { replicas, cut: self.cut.clone(), mover: mover.clone().recipient() }.start();
-        mover.do_send(MoveThrough(post.recipient()));
+        mover.do_send(MoveThrough(self.post(mover.clone().recipient())));
         Moving { mover }
+    }
+
+    fn post(&self, asker: Recipient<PeerEvent>) -> Recipient<PeerSend> {
+        let replicas = self.machines.iter().map(|(store, machine)| (*store, machine.replica.clone())).collect();
+        Post { replicas, cut: self.cut.clone(), asker }.start().recipient()
+    }
+
+    /// The partition is as the world was made for, and this store's Repairer sees to it after a clean stop or another.
+    pub fn repairer(&self, own: StoreId, is_unclean: bool, configure: impl FnOnce(&mut Config)) -> Addr<Repairer> {
+        self.publish(&self.slice);
+        let machine = &self.machines[&own];
+        let mut config = self.config.clone();
+        configure(&mut config);
+        let parts = RepairerParts {
+            own,
+            config: Arc::new(config),
+            session_max: Duration::from_secs(3600),
+            is_unclean,
+            ring: self.ring.clone(),
+            health: self.health.clone(),
+            presence: self.presence.subscribe(),
+            needs_sync: machine.needs_sync.clone(),
+            engine: machine.engine.clone(),
+            disk: machine.queue.clone(),
+            hints: machine.hints.clone(),
+            replicas: Arc::new(vec![machine.replica.clone()]),
+            admission: Admission::new(100),
+            reports: self.told.clone(),
+            stats: machine.stats.clone(),
+            env: Env::real(1),
+        };
+        let repairer = Repairer::new(parts).start();
+        repairer.do_send(RepairThrough(self.post(repairer.clone().recipient())));
+        repairer
+    }
+
+    /// Somebody copies what a store holds of the partition.
+    pub async fn pull(&self, store: StoreId) {
+        let call = ReplicaCall::Pull { id: 1, epoch: SINCE, partition: PARTITION, after: None, bytes_max: 1 << 20 };
+        let reply = self.ask(store, vec![call]).await.pop();
+        assert!(matches!(reply, Some(ReplicaReply::Page { result: Ok(_), .. })), "{reply:?}");
+    }
+
+    /// These can be reached.
+    pub fn reach(&self, stores: &[StoreId]) {
+        self.health.store(Arc::new(stores.to_vec()));
+    }
+
+    /// The partitions that were last told to need sync.
+    pub fn unsynced(&self) -> Vec<Partition> {
+        self.told.unsynced.lock().expect("unpoisoned").iter().copied().collect()
+    }
+
+    /// Whether a store may miss something of the partition.
+    pub fn is_marked(&self, store: StoreId) -> bool {
+        self.machines[&store].needs_sync.contains(PARTITION)
+    }
+
+    /// A store's disk forgets what it holds of a key.
+    pub fn rot(&self, store: StoreId, key: &Key) {
+        let mut batch = Batch::default();
+        batch.put(Space::Objects, key.stored(PARTITION), &b"rotten"[..]);
+        self.machines[&store].engine.apply(batch).expect("the engine writes");
+    }
+
+    /// What is on a store's disk.
+    pub fn on_disk(&self, store: StoreId, key: &Key) -> Option<Bytes> {
+        self.machines[&store].engine.get(Space::Objects, &key.stored(PARTITION)).expect("the engine reads")
     }
 
     /// These are live, each with the counter of the epoch that it has acknowledged.

@@ -3,13 +3,12 @@
 use std::collections::BTreeSet;
 use std::time::Duration;
 
-use super::task::TaskId;
 use crate::core::id::{Epoch, Partition};
 use crate::core::key::Key;
 use crate::core::transfer::{Answer, Ask, Holding, Objects, Step, Versions, Whom};
 use crate::node::env::Moment;
 use crate::node::replica::messages::{ReplicaCall, ReplicaReply};
-use crate::wire::exchange::{ClocksPage, LeavesAnswer, ObjectsPage};
+use crate::wire::exchange::{ClocksPage, LeavesAnswer, ObjectsPage, SumsAnswer};
 use crate::wire::message::{ReplicaError, ToCoordinator, ToReplica};
 
 /// Versions asked for at once. A replica may give fewer.
@@ -17,10 +16,14 @@ const CLOCKS_MAX: u32 = 1024;
 
 /// What the calls of a step have in common.
 #[derive(Clone, Copy, Debug)]
-pub(super) struct Envelope {
+pub struct Envelope {
+    /// Which partition.
     pub partition: Partition,
+    /// Its age.
     pub since: Epoch,
+    /// Bytes of objects asked for at once.
     pub page_bytes_max: u32,
+    /// When it is too late to begin, in milliseconds from now.
     pub deadline_ms: u32,
     /// The same as a moment here.
     pub expires: Moment,
@@ -28,7 +31,7 @@ pub(super) struct Envelope {
 
 /// What one call came to.
 #[derive(Clone, PartialEq, Debug)]
-pub(super) enum Came {
+pub enum Came {
     /// To this.
     Answer(Answer),
     /// Leaves are being made, and are this far.
@@ -39,7 +42,7 @@ pub(super) enum Came {
 
 /// What a step came to.
 #[derive(Clone, PartialEq, Debug)]
-pub(super) enum Outcome {
+pub enum Outcome {
     /// To this.
     Answered(Answer),
     /// Leaves are being made, and so many keys are in them. To be asked again.
@@ -50,8 +53,10 @@ pub(super) enum Outcome {
 
 /// A step under way.
 #[derive(Debug)]
-pub(super) struct Flight {
-    pub task: TaskId,
+pub struct Flight<I> {
+    /// Whose.
+    pub task: I,
+    /// Who is asked.
     pub whom: Whom,
     /// When it began,
     pub begun: Duration,
@@ -62,16 +67,16 @@ pub(super) struct Flight {
     came: Vec<Came>,
 }
 
-impl Flight {
+impl<I> Flight<I> {
     /// A step whose calls have these numbers.
     pub fn new(
-        task: TaskId,
+        task: I,
         whom: Whom,
         begun: Duration,
         patience: Duration,
         step: Step,
         calls: BTreeSet<u64>,
-    ) -> Flight {
+    ) -> Flight<I> {
         Flight { task, whom, begun, deadline: begun + patience, step, waiting: calls, came: vec![] }
     }
 
@@ -114,19 +119,21 @@ fn answers(ask: &Ask, answer: &Answer) -> bool {
     matches!(
         (ask, answer),
         (Ask::Leaves, Answer::Holding(_))
+            | (Ask::Sums { .. }, Answer::Sums(_))
             | (Ask::Clocks { .. }, Answer::Versions(_))
             | (Ask::Pull { .. } | Ask::Objects { .. }, Answer::Objects(_))
     )
 }
 
 /// What a step sends to a peer; `number` numbers the calls.
-pub(super) fn to_peer(step: Step, of: Envelope, mut number: impl FnMut() -> u64) -> Vec<ToReplica> {
+pub fn to_peer(step: Step, of: Envelope, mut number: impl FnMut() -> u64) -> Vec<ToReplica> {
     let Envelope { partition, since: epoch, deadline_ms, .. } = of;
     match step {
         Step::Ask(_, ask) => {
             let id = number();
             vec![match ask {
                 Ask::Leaves => ToReplica::Leaves { id, epoch, partition },
+                Ask::Sums { depth, nodes } => ToReplica::Sums { id, epoch, partition, depth, nodes },
                 Ask::Clocks { leaves, after } => {
                     ToReplica::Clocks { id, epoch, partition, leaves, after, limit: CLOCKS_MAX }
                 }
@@ -143,13 +150,14 @@ pub(super) fn to_peer(step: Step, of: Envelope, mut number: impl FnMut() -> u64)
 }
 
 /// What a step asks of this store's own replica; `number` numbers the calls.
-pub(super) fn to_own(step: Step, of: Envelope, mut number: impl FnMut() -> u64) -> Vec<ReplicaCall> {
+pub fn to_own(step: Step, of: Envelope, mut number: impl FnMut() -> u64) -> Vec<ReplicaCall> {
     let Envelope { partition, since: epoch, expires, .. } = of;
     match step {
         Step::Ask(_, ask) => {
             let id = number();
             vec![match ask {
                 Ask::Leaves => ReplicaCall::Leaves { id, epoch, partition },
+                Ask::Sums { depth, nodes } => ReplicaCall::Sums { id, epoch, partition, depth, nodes },
                 Ask::Clocks { leaves, after } => {
                     ReplicaCall::Clocks { id, epoch, partition, leaves, after, limit: CLOCKS_MAX as usize }
                 }
@@ -171,10 +179,11 @@ pub(super) fn to_own(step: Step, of: Envelope, mut number: impl FnMut() -> u64) 
 }
 
 /// What an own replica's reply says; `None` for what is never asked.
-pub(super) fn from_own(reply: ReplicaReply) -> Option<(u64, Came)> {
+pub fn from_own(reply: ReplicaReply) -> Option<(u64, Came)> {
     let id = reply.id();
     let came = match reply {
         ReplicaReply::Leaves { result, .. } => leaves(result),
+        ReplicaReply::Sums { result, .. } => sums(result),
         ReplicaReply::Clocks { result, .. } => clocks(result),
         ReplicaReply::Page { result, .. } => page(result),
         ReplicaReply::Stored { result, .. } => result.map_or_else(Came::Failed, |()| Came::Answer(Answer::Stored)),
@@ -186,10 +195,11 @@ pub(super) fn from_own(reply: ReplicaReply) -> Option<(u64, Came)> {
 }
 
 /// What a peer's reply says; `None` for what is never asked.
-pub(super) fn from_peer(reply: ToCoordinator) -> Option<(u64, Came)> {
+pub fn from_peer(reply: ToCoordinator) -> Option<(u64, Came)> {
     let id = reply.id();
     let came = match reply {
         ToCoordinator::Leaves { result, .. } => leaves(result),
+        ToCoordinator::Sums { result, .. } => sums(result),
         ToCoordinator::Clocks { result, .. } => clocks(result),
         ToCoordinator::Page { result, .. } => page(result),
         ToCoordinator::Stored { result, .. } => result.map_or_else(Came::Failed, |()| Came::Answer(Answer::Stored)),
@@ -205,6 +215,14 @@ fn leaves(result: Result<LeavesAnswer, ReplicaError>) -> Came {
             Came::Answer(Answer::Holding(Holding { leaves, keys, bytes }))
         }
         Ok(LeavesAnswer::Building { done_keys }) => Came::Building(done_keys),
+        Err(error) => Came::Failed(error),
+    }
+}
+
+fn sums(result: Result<SumsAnswer, ReplicaError>) -> Came {
+    match result {
+        Ok(SumsAnswer::Whole(sums)) => Came::Answer(Answer::Sums(sums)),
+        Ok(SumsAnswer::Building { done_keys }) => Came::Building(done_keys),
         Err(error) => Came::Failed(error),
     }
 }
