@@ -96,6 +96,28 @@ named! {
         ContextEntriesPruned => "context_entries_pruned",
         /// Partitions that had something to reap and in which something kept it.
         ReapsBlocked => "reaps_blocked",
+        /// Partitions compared with another owner of them.
+        Exchanges => "exchanges",
+        /// Exchanges that could not be completed; each is tried again.
+        ExchangesFailed => "exchanges_failed",
+        /// Versions of keys that were compared with another owner's.
+        ExchangeKeys => "exchange_keys",
+        /// Objects that an exchange brought here.
+        ExchangeReceived => "exchange_received",
+        /// Objects that an exchange brought to another owner.
+        ExchangeSent => "exchange_sent",
+        /// Bytes that exchanges moved, either way.
+        ExchangeBytes => "exchange_bytes",
+        /// Records that neither owner had in a form that can be read.
+        ExchangeUnreadable => "exchange_unreadable",
+        /// Records, and gaps between them, that were found to be unreadable here.
+        DamagedRecords => "damaged_records",
+        /// Of these, replaced by what another owner holds.
+        DamagedMended => "damaged_mended",
+        /// Partitions that were read again and compared with what was known to be written.
+        MerkleVerified => "merkle_verified",
+        /// Merkle leaves that were found to be wrong by that.
+        MerkleLeavesWrong => "merkle_leaves_wrong",
         /// Alarms: somebody knew more of this replica's own writes than itself.
         Doubts => "doubts",
         /// Writes that storage refused or failed.
@@ -122,6 +144,12 @@ named! {
         ExpiringValues => "expiring_values",
         /// Entries of the largest context that the last look through all keys has found; `limits.context_entries_max` binds it.
         ContextEntriesMost => "context_entries_most",
+        /// Merkle trees that are whole.
+        MerkleTrees => "merkle_trees",
+        /// Merkle trees that are being made.
+        MerkleTreesBuilding => "merkle_trees_building",
+        /// Partitions of which this store may miss something.
+        NeedsSync => "needs_sync",
     }
 }
 
@@ -175,6 +203,16 @@ impl Stats {
         self.counters[counter as usize].load(Ordering::Relaxed)
     }
 
+    /// How high it is.
+    pub fn gauge(&self, gauge: Gauge) -> u64 {
+        self.gauges[gauge as usize].load(Ordering::Relaxed).max(0) as u64
+    }
+
+    /// A gauge stands at so much.
+    pub fn set(&self, gauge: Gauge, to: u64) {
+        self.gauges[gauge as usize].store(to as i64, Ordering::Relaxed);
+    }
+
     /// A gauge has risen by so much, or fallen.
     pub fn shift(&self, gauge: Gauge, by: i64) {
         self.gauges[gauge as usize].fetch_add(by, Ordering::Relaxed);
@@ -193,14 +231,13 @@ impl Stats {
 
     /// All counters, in a fixed order.
     pub fn counters(&self) -> Vec<(String, u64)> {
-        let value = |c: &Counter| (c.name().to_string(), self.counters[*c as usize].load(Ordering::Relaxed));
+        let value = |c: &Counter| (c.name().to_string(), self.counted(*c));
         Counter::ALL.iter().map(value).collect()
     }
 
     /// All gauges, in a fixed order.
     pub fn gauges(&self) -> Vec<(String, u64)> {
-        let value = |g: &Gauge| self.gauges[*g as usize].load(Ordering::Relaxed).max(0) as u64;
-        Gauge::ALL.iter().map(|gauge| (gauge.name().to_string(), value(gauge))).collect()
+        Gauge::ALL.iter().map(|gauge| (gauge.name().to_string(), self.gauge(*gauge))).collect()
     }
 
     /// All latencies, in a fixed order.

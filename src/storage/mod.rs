@@ -125,6 +125,47 @@ pub trait Engine: Send + Sync + 'static {
     fn disk_bytes(&self) -> u64;
 }
 
+/// Where reading goes on when [`Engine::scan`] finds [damage](StorageError::Corrupt) right behind `after`: a string, seldom a key, such
+/// that what follows it can be read. `None` if nothing can to the end of the prefix.
+///
+/// Nobody knows which keys were in what is damaged. So the place is searched by halving the strings between, each of which costs a scan
+/// of one entry; what is told apart are strings a good deal longer than the key before the damage.
+pub fn behind_damage(engine: &dyn Engine, space: Space, prefix: &[u8], after: Option<&[u8]>) -> Option<Bytes> {
+    /// Bytes beyond the length of the last key that was read.
+    const FINER: usize = 64;
+    let from = after.unwrap_or(prefix);
+    let length = from.len().max(prefix.len()) + FINER;
+    let fill = |bytes: &[u8], with: u8| -> Vec<u8> {
+        bytes.iter().copied().chain(std::iter::repeat(with)).take(length).collect()
+    };
+    let (mut damaged, mut readable) = (fill(from, 0), fill(prefix, u8::MAX));
+    let reads = |place: &[u8]| engine.scan(space, prefix, Some(place), 1).is_ok();
+    if !reads(&readable) {
+        return None;
+    }
+    while let Some(between) = halfway(&damaged, &readable) {
+        if reads(&between) { readable = between } else { damaged = between }
+    }
+    Some(readable.into())
+}
+
+/// The string in the middle of two of one length; `None` if there is none between them.
+fn halfway(low: &[u8], high: &[u8]) -> Option<Vec<u8>> {
+    let mut sum = vec![0u16; low.len()];
+    let mut carry = 0;
+    for i in (0..low.len()).rev() {
+        sum[i] = u16::from(low[i]) + u16::from(high[i]) + carry;
+        (sum[i], carry) = (sum[i] & 0xff, sum[i] >> 8);
+    }
+    let mut middle = Vec::with_capacity(low.len());
+    for digit in sum {
+        let whole = carry << 8 | digit;
+        middle.push((whole / 2) as u8);
+        carry = whole % 2;
+    }
+    (middle != low).then_some(middle)
+}
+
 /// Both ends of a range of keys.
 type KeyRange = (Bound<Vec<u8>>, Bound<Vec<u8>>);
 
@@ -156,6 +197,62 @@ mod tests {
     /// Short strings of extreme bytes, so that prefixes, neighbours and carries are met often.
     fn edgy() -> impl Strategy<Value = Vec<u8>> {
         proptest::collection::vec(prop_oneof![Just(0u8), Just(1), Just(254), Just(255)], 0..4)
+    }
+
+    /// Some of what it holds cannot be read.
+    struct Damaged {
+        keys: Vec<Bytes>,
+        damaged: std::ops::Range<usize>,
+    }
+
+    impl Engine for Damaged {
+        fn get(&self, _: Space, _: &[u8]) -> Result<Option<Bytes>, StorageError> {
+            Ok(None)
+        }
+
+        fn apply(&self, _: Batch) -> Result<(), StorageError> {
+            Ok(())
+        }
+
+        fn sync(&self) -> Result<(), StorageError> {
+            Ok(())
+        }
+
+        fn scan(
+            &self,
+            _: Space,
+            prefix: &[u8],
+            after: Option<&[u8]>,
+            limit: usize,
+        ) -> Result<Vec<(Bytes, Bytes)>, StorageError> {
+            let Some(range) = key_range(prefix, after) else { return Ok(vec![]) };
+            let found: Vec<usize> =
+                (0..self.keys.len()).filter(|i| range.contains(&self.keys[*i].to_vec())).take(limit).collect();
+            if found.iter().any(|i| self.damaged.contains(i)) {
+                return Err(StorageError::corrupt(std::path::Path::new("memory"), "rotten"));
+            }
+            Ok(found.into_iter().map(|i| (self.keys[i].clone(), Bytes::new())).collect())
+        }
+
+        fn disk_bytes(&self) -> u64 {
+            0
+        }
+    }
+
+    proptest! {
+        #[test]
+        fn what_follows_damage_is_found(
+            names in proptest::collection::btree_set("[a-c]{1,6}", 3..40), at in any::<proptest::sample::Index>(), rotten in 1..6usize,
+        ) {
+            let keys: Vec<Bytes> = names.into_iter().map(|name| Bytes::from(format!("p/{name}"))).collect();
+            let at = at.index(keys.len());
+            let engine = Damaged { damaged: at..(at + rotten).min(keys.len()), keys };
+            let before = at.checked_sub(1).map(|before| engine.keys[before].clone());
+            let behind = behind_damage(&engine, Space::Objects, b"p/", before.as_deref()).expect("the end can be read");
+            let rest = engine.scan(Space::Objects, b"p/", Some(&behind), 100).expect("it can be read");
+            let rest: Vec<Bytes> = rest.into_iter().map(|(key, _)| key).collect();
+            prop_assert_eq!(&rest[..], &engine.keys[engine.damaged.end..]);
+        }
     }
 
     proptest! {

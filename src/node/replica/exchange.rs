@@ -47,7 +47,12 @@ impl Replica {
             }
             if clocks.len() < limit { Visited::GoOn } else { Visited::Enough }
         };
-        let next = self.walk(partition).on(after, BUDGET, visit).map_err(unreadable)?;
+        let walk = self.walk(partition);
+        let next = walk.on(after, BUDGET, visit).map_err(unreadable)?;
+        if walk.met_damage() {
+            self.gap(partition);
+        }
+        clocks.iter().filter(|(_, clock)| clock.is_none()).for_each(|(stored, _)| self.damaged(stored));
         turn.now.push(ReplicaReply::Clocks { id, result: Ok(ClocksPage { clocks, next }) });
         Ok(())
     }
@@ -68,7 +73,13 @@ impl Replica {
             put(&mut page, stored, &record);
             Visited::GoOn
         };
-        page.next = self.walk(partition).on(after, budget, visit).map_err(unreadable)?;
+        let walk = self.walk(partition);
+        let next = walk.on(after, budget, visit).map_err(unreadable)?;
+        if walk.met_damage() {
+            self.gap(partition);
+        }
+        page.next = next;
+        page.unreadable.iter().for_each(|stored| self.damaged(stored));
         turn.now.push(ReplicaReply::Page { id, result: Ok(page) });
         Ok(())
     }
@@ -101,12 +112,13 @@ impl Replica {
             }
         }
         page.left_over.extend(keys);
+        page.unreadable.iter().for_each(|stored| self.damaged(stored));
         turn.now.push(ReplicaReply::Page { id, result: Ok(page) });
         Ok(())
     }
 
     fn walk(&self, partition: Partition) -> Walk<'_> {
-        Walk { engine: &*self.parts.engine, pending: &self.pending, partition }
+        Walk::new(&*self.parts.engine, &self.pending, partition)
     }
 
     pub(super) fn leaf_count(&self) -> usize {

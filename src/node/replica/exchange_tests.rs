@@ -61,6 +61,7 @@ fn replica(store: u128, disk: &MemoryDisk) -> Addr<Replica> {
         missed: Arc::default(),
         reap: ReapTimes::of(&NodeConfig::default()),
         needs_sync: Arc::new(NeedsSync::open(&*engine).expect("the engine reads")),
+        kept_trees: Arc::default(),
         engine,
         disk,
         gate,

@@ -14,7 +14,7 @@ use crate::core::version::Clock;
 use crate::core::version::mint::Write;
 use crate::node::disk::Ticket;
 use crate::node::env::Moment;
-use crate::wire::exchange::{ClocksPage, LeavesAnswer, ObjectsPage};
+use crate::wire::exchange::{ClocksPage, LeavesAnswer, ObjectsPage, SumsAnswer};
 use crate::wire::list::{Scan, Scanned};
 use crate::wire::message::{Examined, Object, ReplicaError};
 
@@ -126,6 +126,26 @@ pub enum ReplicaCall {
         /// Which.
         partition: Partition,
     },
+    /// Tell the sums of some nodes of the tree over a partition's leaves. Answered by `Sums`.
+    Sums {
+        /// The asker's number.
+        id: u64,
+        /// As in `Leaves`.
+        epoch: Epoch,
+        /// Which.
+        partition: Partition,
+        /// Which level, counted from the root.
+        depth: u32,
+        /// The nodes' numbers in it.
+        nodes: Vec<u32>,
+    },
+    /// Read a whole partition again, slowly, and look whether the tree that is kept of it is right. Not answered.
+    Verify {
+        /// Ignored.
+        id: u64,
+        /// Which.
+        partition: Partition,
+    },
     /// Tell the versions of the keys in some leaves, in key order. Answered by `Clocks`.
     Clocks {
         /// The asker's number.
@@ -218,6 +238,8 @@ impl ReplicaCall {
             | ReplicaCall::ScanHints { id, .. }
             | ReplicaCall::HandedOff { id, .. }
             | ReplicaCall::Leaves { id, .. }
+            | ReplicaCall::Sums { id, .. }
+            | ReplicaCall::Verify { id, .. }
             | ReplicaCall::Clocks { id, .. }
             | ReplicaCall::Pull { id, .. }
             | ReplicaCall::Objects { id, .. }
@@ -298,6 +320,13 @@ pub enum ReplicaReply {
         /// The leaves, or how far their making is.
         result: Result<LeavesAnswer, ReplicaError>,
     },
+    /// Sums of some nodes.
+    Sums {
+        /// The asker's number.
+        id: u64,
+        /// The sums, or how far the making of the leaves is.
+        result: Result<SumsAnswer, ReplicaError>,
+    },
     /// Versions of some keys of a partition.
     Clocks {
         /// The asker's number.
@@ -360,6 +389,7 @@ impl ReplicaReply {
             | ReplicaReply::Scanned { id, .. }
             | ReplicaReply::Hints { id, .. }
             | ReplicaReply::Leaves { id, .. }
+            | ReplicaReply::Sums { id, .. }
             | ReplicaReply::Clocks { id, .. }
             | ReplicaReply::Page { id, .. }
             | ReplicaReply::Dropped { id, .. }

@@ -12,12 +12,13 @@
 //! no pr and pw.
 //!
 //! Of partitions that other stores compare with their own it keeps Merkle leaves (`tree`), and tells what they hold
-//! ([`crate::wire::exchange`]).
+//! ([`crate::wire::exchange`]). What cannot be read marks its partition and is replaced by what another owner holds (`damage`).
 //!
 //! What was deleted it keeps in a queue until all stores agree that it may be forgotten (`reaping`).
 //!
 //! Its memory of a key may break (a failed write, a restart): then a new [`Life`] begins and no earlier mark is continued.
 
+mod damage;
 mod exchange;
 mod exchange_drop;
 mod exchange_walk;
@@ -31,8 +32,10 @@ pub mod reaping;
 mod recent;
 mod scanning;
 mod settling;
+mod stopping;
 mod storing;
 mod tree;
+mod tree_kept;
 mod tree_making;
 
 use std::collections::BTreeMap;
@@ -43,7 +46,8 @@ use actix::prelude::*;
 use rand::Rng;
 use rand::rngs::StdRng;
 
-use self::messages::{Flushed, Halt, ReplicaBatch, ReplicaCall, ReplicaReply, ReplicaSink, Unwritten};
+use self::damage::Damage;
+use self::messages::{Flushed, ReplicaBatch, ReplicaCall, ReplicaReply, ReplicaSink, Unwritten};
 use self::needs_sync::NeedsSync;
 use self::parking::Parking;
 use self::pending::Pending;
@@ -51,6 +55,7 @@ use self::reaping::Past;
 use self::recent::Recent;
 use self::settling::Settling;
 use self::tree::Trees;
+use self::tree_making::Size;
 use super::disk::{Disk, Gate, Ticket};
 use super::env::{Env, Purpose};
 use super::lease::Lease;
@@ -59,6 +64,7 @@ use super::view::SharedRing;
 use crate::config::{NodeConfig, NodeLimits};
 use crate::core::id::StoreId;
 use crate::core::reap::Grace;
+use crate::core::merkle::leaf_count;
 use crate::core::version::mint::Life;
 use crate::mutant;
 use crate::storage::{Batch, Engine};
@@ -66,6 +72,7 @@ use crate::wire::message::ReplicaError;
 
 pub use hints::HintGauge;
 pub use missed::Missed;
+pub use tree_kept::KeptTrees;
 
 /// What a Replica is made of.
 #[derive(Clone)]
@@ -92,6 +99,8 @@ pub struct ReplicaParts {
     pub reap: ReapTimes,
     /// The partitions of which it may miss something.
     pub needs_sync: Arc<NeedsSync>,
+    /// The Merkle trees that were kept over the last stop.
+    pub kept_trees: Arc<KeptTrees>,
     /// Whether this store counts in pr and pw.
     pub lease: Lease,
     /// What it counts.
@@ -136,6 +145,9 @@ pub struct Replica {
     parking: Parking,
     settling: Settling,
     past: Past,
+    damage: Damage,
+    /// Whether it stops: nothing is begun any more.
+    is_halting: bool,
 }
 
 impl Replica {
@@ -145,6 +157,7 @@ impl Replica {
         let life = Life::begin(incarnation(&parts, &mut rng));
         let recent = Recent::new(parts.recent_bytes_max);
         let past = Past::begin(life.incarnation());
+        let trees = kept(&parts, arbiter);
         Replica {
             parts,
             arbiter,
@@ -153,19 +166,25 @@ impl Replica {
             pending: Pending::default(),
             pending_hints: Pending::default(),
             recent,
-            trees: Trees::default(),
+            trees,
             trees_rest: false,
             ticket: 0,
             waiting: BTreeMap::new(),
             parking: Parking::default(),
             settling: Settling::default(),
             past,
+            damage: Damage::default(),
+            is_halting: false,
         }
     }
 
     /// Everything that one message asks, as one batch to the disk.
     fn execute(&mut self, batch: ReplicaBatch, ctx: &mut Context<Self>) {
         let mut turn = Turn { ticket: self.ticket + 1, ..Turn::default() };
+        if self.is_halting {
+            // Whoever asks hears no more than of a node that is gone.
+            return;
+        }
         for call in batch.calls {
             let id = call.id();
             let Some(call) = self.admit(&mut turn, call, &batch.sink, ctx) else { continue };
@@ -189,6 +208,10 @@ impl Replica {
                     Ok(())
                 }
                 ReplicaCall::Leaves { id, partition, .. } => self.leaves(&mut turn, id, partition, ctx),
+                ReplicaCall::Sums { id, partition, depth, nodes, .. } => {
+                    self.sums(&mut turn, id, (partition, depth, &nodes), ctx)
+                }
+                ReplicaCall::Verify { partition, .. } => self.verify(partition, ctx),
                 ReplicaCall::Clocks { id, partition, leaves, after, limit, .. } => {
                     self.clocks(&mut turn, id, partition, &leaves, after, limit)
                 }
@@ -205,6 +228,7 @@ impl Replica {
                 turn.now.push(ReplicaReply::failed(id, error));
             }
         }
+        self.add_marks(&mut turn);
         if !turn.batch.changes.is_empty() {
             self.ticket = turn.ticket;
             self.parts.disk.submit(ctx.address().recipient(), turn.ticket, turn.batch);
@@ -263,6 +287,15 @@ impl Replica {
     }
 }
 
+/// The trees of the partitions that are pinned to an arbiter, as far as they were kept.
+fn kept(parts: &ReplicaParts, arbiter: usize) -> Trees {
+    let (mut trees, arbiters) = (Trees::default(), parts.env.arbiters());
+    let leaf_count = leaf_count(parts.ring.load().ring.partitions());
+    parts.kept_trees.give(&mut trees, leaf_count, |partition| partition.0 as usize % arbiters == arbiter);
+    Size::of(&trees).note(&parts.stats, Size::default());
+    trees
+}
+
 /// A number for a new life.
 fn incarnation(parts: &ReplicaParts, rng: &mut StdRng) -> u64 {
     if mutant!(ContinueAfterWipe) {
@@ -297,14 +330,6 @@ impl Handler<Flushed> for Replica {
 
     fn handle(&mut self, flushed: Flushed, _: &mut Context<Self>) {
         self.flushed(flushed);
-    }
-}
-
-impl Handler<Halt> for Replica {
-    type Result = ();
-
-    fn handle(&mut self, _: Halt, ctx: &mut Context<Self>) {
-        ctx.stop();
     }
 }
 

@@ -4,6 +4,8 @@
 //! found* in good faith. So a partition in doubt is marked. Until it has exchanged with all other owners the store counts in no pr and
 //! pw for it, and nobody copies it from here. It goes on serving sloppy requests, and every merge makes it better.
 //!
+//! Each mark has a number, so that an exchange that began before the mark was set again does not take it away.
+//!
 //! The marks are kept in memory for all arbiters and beside the data for the next start. Whoever sets or takes away one writes the
 //! change that [`NeedsSync::mark`] and [`NeedsSync::clear`] return with its next batch. A mark that a power loss took away is one whose
 //! cause must be found again; one that came back is one exchange too many.
@@ -11,11 +13,13 @@
 use std::collections::BTreeMap;
 use std::fmt::{self, Display};
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 
 use arc_swap::ArcSwap;
 use bytes::Bytes;
 
 use crate::core::id::Partition;
+use crate::core::repair::Mark;
 use crate::storage::{Engine, Space, StorageError};
 
 /// What every mark's key begins with; the partition follows, in two bytes.
@@ -61,9 +65,21 @@ impl Display for Why {
 /// A change to be written: where, under which key, and the new value if there is one.
 pub type Change = (Space, Bytes, Option<Bytes>);
 
+/// A mark as it is now.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct Marked {
+    /// Why the partition is in doubt.
+    pub why: Why,
+    /// Tells the mark from those before and after it.
+    pub number: Mark,
+}
+
 /// The marked partitions. Shared by all arbiters; asked for each reply.
 #[derive(Debug, Default)]
-pub struct NeedsSync(ArcSwap<BTreeMap<Partition, Why>>);
+pub struct NeedsSync {
+    marks: ArcSwap<BTreeMap<Partition, Marked>>,
+    last: AtomicU64,
+}
 
 impl NeedsSync {
     /// Reads the marks that a store keeps.
@@ -72,40 +88,56 @@ impl NeedsSync {
     /// Those of the engine.
     pub fn open(engine: &dyn Engine) -> Result<NeedsSync, StorageError> {
         let stored = engine.scan(Space::Meta, PREFIX, None, MARKS_MAX)?;
-        let mark = |(key, word): &(Bytes, Bytes)| Some((partition_of(key)?, Why::from_stored(word)));
-        let marks: BTreeMap<Partition, Why> = stored.iter().filter_map(mark).collect();
-        marks.iter().for_each(|(partition, why)| log::warn!("partition {partition} needs sync: {why}"));
-        Ok(NeedsSync(ArcSwap::from_pointee(marks)))
+        let needs_sync = NeedsSync::default();
+        for (key, word) in &stored {
+            if let Some(partition) = partition_of(key) {
+                let why = Why::from_stored(word);
+                log::warn!("partition {partition} needs sync: {why}");
+                // It is written already.
+                let _ = needs_sync.mark(partition, why);
+            }
+        }
+        Ok(needs_sync)
     }
 
     /// Marks a partition from now on. The change is to be written.
     pub fn mark(&self, partition: Partition, why: Why) -> Change {
-        self.change(|marks| marks.insert(partition, why));
+        let number = self.last.fetch_add(1, Ordering::Relaxed) + 1;
+        self.change(|marks| {
+            marks.insert(partition, Marked { why, number });
+        });
         (Space::Meta, stored(partition), Some(Bytes::from_static(why.word().as_bytes())))
     }
 
-    /// Takes the mark away: the partition has exchanged with all other owners. The change is to be written.
-    pub fn clear(&self, partition: Partition) -> Change {
-        self.change(|marks| marks.remove(&partition));
-        (Space::Meta, stored(partition), None)
+    /// Takes this mark away, if the partition was not marked again since: it has exchanged with all other owners. The change is to be
+    /// written.
+    pub fn clear(&self, partition: Partition, number: Mark) -> Option<Change> {
+        let is_this = |marks: &BTreeMap<Partition, Marked>| marks.get(&partition).is_some_and(|m| m.number == number);
+        let before = self.change(|marks| {
+            if is_this(marks) {
+                marks.remove(&partition);
+            }
+        });
+        is_this(&before).then(|| (Space::Meta, stored(partition), None))
     }
 
     /// Whether a partition is marked.
     pub fn contains(&self, partition: Partition) -> bool {
-        self.0.load().contains_key(&partition)
+        self.marks.load().contains_key(&partition)
     }
 
     /// All marks.
-    pub fn list(&self) -> Arc<BTreeMap<Partition, Why>> {
-        self.0.load_full()
+    pub fn list(&self) -> Arc<BTreeMap<Partition, Marked>> {
+        self.marks.load_full()
     }
 
-    fn change<T>(&self, change: impl Fn(&mut BTreeMap<Partition, Why>) -> T) {
-        self.0.rcu(|marks| {
+    /// Returns the marks before the change.
+    fn change(&self, change: impl Fn(&mut BTreeMap<Partition, Marked>)) -> Arc<BTreeMap<Partition, Marked>> {
+        self.marks.rcu(|marks| {
             let mut marks = BTreeMap::clone(marks);
             change(&mut marks);
             marks
-        });
+        })
     }
 }
 
@@ -129,13 +161,28 @@ mod tests {
         let engine = MemoryDisk::new().open();
         let needs_sync = NeedsSync::open(&engine).unwrap();
         let (first, last) = (Partition(0), Partition(u16::MAX));
-        let changes =
-            vec![needs_sync.mark(first, Why::Damage), needs_sync.mark(last, Why::Overflow), needs_sync.clear(first)];
+        let mut changes = vec![needs_sync.mark(first, Why::Damage), needs_sync.mark(last, Why::Overflow)];
+        let number = needs_sync.list()[&first].number;
+        changes.extend(needs_sync.clear(first, number));
         assert!(!needs_sync.contains(first) && needs_sync.contains(last));
         engine.apply(Batch { changes }).unwrap();
 
         let again = NeedsSync::open(&engine).unwrap();
-        assert_eq!(*again.list(), BTreeMap::from([(last, Why::Overflow)]));
+        let marked: Vec<(Partition, Why)> =
+            again.list().iter().map(|(partition, mark)| (*partition, mark.why)).collect();
+        assert_eq!(marked, [(last, Why::Overflow)]);
+    }
+
+    #[test]
+    fn a_mark_that_was_set_again_stays() {
+        let (needs_sync, partition) = (NeedsSync::default(), Partition(3));
+        let _ = needs_sync.mark(partition, Why::Damage);
+        let first = needs_sync.list()[&partition].number;
+        let _ = needs_sync.mark(partition, Why::Doubt);
+        assert_eq!(needs_sync.clear(partition, first), None);
+        assert!(needs_sync.contains(partition));
+        assert!(needs_sync.clear(partition, needs_sync.list()[&partition].number).is_some());
+        assert!(!needs_sync.contains(partition));
     }
 
     #[test]
@@ -145,6 +192,7 @@ mod tests {
         batch.put(Space::Meta, stored(Partition(7)), &b"flood"[..]);
         batch.put(Space::Meta, &b"needs-sync/other"[..], &b"damage"[..]);
         engine.apply(batch).unwrap();
-        assert_eq!(*NeedsSync::open(&engine).unwrap().list(), BTreeMap::from([(Partition(7), Why::Doubt)]));
+        let marks = NeedsSync::open(&engine).unwrap().list();
+        assert_eq!(marks.iter().map(|(p, mark)| (*p, mark.why)).collect::<Vec<_>>(), [(Partition(7), Why::Doubt)]);
     }
 }

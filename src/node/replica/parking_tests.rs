@@ -112,6 +112,7 @@ impl Stage {
             missed: Arc::default(),
             reap: ReapTimes::of(&NodeConfig::default()),
             needs_sync: needs_sync.clone(),
+            kept_trees: Arc::default(),
             lease,
             stats,
             env: env.clone(),
@@ -232,10 +233,10 @@ async fn is_settled_when_what_was_accepted_is_durable() {
 async fn a_partition_that_needs_sync_counts_in_no_pr_and_pw() {
     on_stage(100, async |stage: Stage| {
         let marked = stage.ring.load().ring.partition_of(&key());
-        stage.needs_sync.mark(Partition(1 - marked.0), Why::Damage);
+        let _ = stage.needs_sync.mark(Partition(1 - marked.0), Why::Damage);
         stage.read(1, 5, Reading::StandIn);
         assert_eq!(stage.told().await, [said(1, "fetched, leased true")]);
-        stage.needs_sync.mark(marked, Why::Damage);
+        let _ = stage.needs_sync.mark(marked, Why::Damage);
         stage.read(2, 5, Reading::StandIn);
         stage.store(100, 5);
         assert_eq!(stage.told().await, [said(2, "fetched, leased false"), said(100, "stored, leased false")]);

@@ -41,6 +41,14 @@ impl Recent {
         Ok(record)
     }
 
+    /// What is remembered of `key` may not be what the engine holds.
+    pub fn forget(&mut self, key: &Bytes) {
+        self.old.remove(key);
+        if let Some(record) = self.young.remove(key) {
+            self.young_bytes -= OVERHEAD + key.len() + record.as_ref().map_or(0, Bytes::len);
+        }
+    }
+
     /// The engine now holds `record` under `key`.
     pub fn put(&mut self, key: Bytes, record: Stored) {
         let key_bytes = key.len();

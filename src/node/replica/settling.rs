@@ -35,13 +35,20 @@ impl Settling {
     }
 }
 
+impl Replica {
+    /// When everything that was accepted until now is durable, or never will be.
+    pub(super) fn settled(&mut self) -> impl Future<Output = ()> + use<> {
+        let settled = self.settling.wait_for(self.ticket);
+        // A replica that has stopped accepts nothing and has nothing in flight.
+        async move { settled.await.unwrap_or(()) }
+    }
+}
+
 impl Handler<Settle> for Replica {
     type Result = ResponseFuture<()>;
 
     fn handle(&mut self, _: Settle, _: &mut Context<Self>) -> ResponseFuture<()> {
-        let settled = self.settling.wait_for(self.ticket);
-        // A replica that has stopped accepts nothing and has nothing in flight.
-        Box::pin(async move { settled.await.unwrap_or(()) })
+        Box::pin(self.settled())
     }
 }
 

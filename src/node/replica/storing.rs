@@ -2,6 +2,7 @@
 
 use bytes::Bytes;
 
+use super::damage::Newest;
 use super::messages::ReplicaReply;
 use super::pending::Stored;
 use super::{Replica, Turn};
@@ -34,7 +35,8 @@ impl Replica {
         let place = self.place(&key);
         self.check_hint(turn, hint, &place)?;
         let (newest, _) = self.newest(&place.stored)?;
-        let mut minted = match decode(&newest)?.mint(write, &mut self.life, &self.parts.limits.object) {
+        let record = decode(&newest).inspect_err(|_| self.damaged(&place.stored))?;
+        let mut minted = match record.mint(write, &mut self.life, &self.parts.limits.object) {
             Ok(minted) => minted,
             Err(failure) => {
                 turn.now.push(ReplicaReply::Refused { id, failure });
@@ -78,10 +80,12 @@ impl Replica {
         self.count(Counter::ReplicaStores);
         let place = self.place(&key);
         self.check_hint(turn, hint, &place)?;
-        let (newest, in_flight) = self.newest(&place.stored)?;
         let stored = self.stored_reply(id, &place);
         let theirs = Object::decode(&object).map_err(malformed)?;
-        let mut record = decode(&newest)?;
+        let Newest { mut record, before, in_flight, is_damaged } = self.newest_for_merge(&place.stored)?;
+        if is_damaged {
+            self.damaged(&place.stored);
+        }
         let (merged, doubt) = record.merge(&theirs, self.conflict(&key), &self.life);
         self.alarm(&key, doubt);
         let lacks_hint = match hint {
@@ -91,8 +95,11 @@ impl Replica {
         if merged == Merged::Changed {
             record.renew(self.parts.env.wall_ms());
         }
-        if merged == Merged::Changed || lacks_hint {
-            self.write(turn, place, Some(record.encode().0), newest, hint)?;
+        if merged == Merged::Changed || lacks_hint || is_damaged {
+            if is_damaged {
+                self.mended(&place.stored);
+            }
+            self.write(turn, place, Some(record.encode().0), before, hint)?;
             turn.later.push((turn.ticket, stored));
         } else if let Some(ticket) = in_flight {
             turn.later.push((ticket, stored));
@@ -169,7 +176,8 @@ impl Replica {
     /// The record of a key that is not in flight.
     fn stored(&mut self, stored: &Bytes) -> Result<Stored, ReplicaError> {
         let engine = &self.parts.engine;
-        self.recent.get(stored, || engine.get(Space::Objects, stored).map_err(unreadable))
+        let record = self.recent.get(stored, || engine.get(Space::Objects, stored));
+        self.sound(stored, record)
     }
 
     fn conflict(&self, key: &Key) -> Conflict {

@@ -201,7 +201,7 @@ proptest! {
     fn walking_in_any_pages_shows_what_is_durable_once(steps in steps(), keys in 1..20usize, bytes in 1..200usize) {
         let mut store = Store::new();
         steps.into_iter().for_each(|step| store.take(step));
-        let walk = Walk { engine: &store.engine, pending: &store.pending, partition: Partition(1) };
+        let walk = Walk::new(&store.engine, &store.pending, Partition(1));
         let (mut walked, mut after) = (vec![], None);
         loop {
             let (before, weight) = (walked.len(), |(key, record): &(Bytes, Bytes)| key.len() + record.len());

@@ -6,6 +6,7 @@
 use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
 
 use super::*;
+use crate::storage::behind_damage;
 
 const BATCHES: u32 = 60;
 
@@ -232,4 +233,59 @@ fn a_lost_file_or_space_is_refused() {
         let outcome = attempt(case.path(), false);
         assert!(matches!(outcome, Outcome::Refused), "{name}: {outcome:?}");
     }
+}
+
+/// Everything that a walk reads which goes on behind damage, and whether it met any.
+fn walk(engine: &FjallEngine) -> (Vec<u32>, bool) {
+    let (mut read, mut after, mut met) = (vec![], None::<bytes::Bytes>, false);
+    loop {
+        match engine.scan(Space::Objects, &[], after.as_deref(), 1) {
+            Ok(entries) => {
+                let Some((key, value)) = entries.into_iter().next() else { return (read, met) };
+                let number = u32::from_be_bytes(key[..].try_into().unwrap());
+                assert_eq!(value, self::value(number), "a wrong value");
+                read.push(number);
+                after = Some(key);
+            }
+            Err(StorageError::Corrupt { .. }) => {
+                met = true;
+                after = behind_damage(engine, Space::Objects, &[], after.as_deref());
+                if after.is_none() {
+                    return (read, met);
+                }
+            }
+            Err(error) => panic!("{error}"),
+        }
+    }
+}
+
+/// What is in the journal is in no table, so no damage to a table hides it.
+#[test]
+fn what_lies_behind_a_damaged_block_is_read() {
+    let root = tempfile::tempdir().unwrap();
+    let whole = root.path().join("whole");
+    make(&whole);
+    let mut tables = Vec::new();
+    disk::visit(&whole, &mut |path, _| tables.push(path.strip_prefix(&whole).unwrap().to_path_buf()));
+    tables.retain(|path| path.to_string_lossy().contains("tables"));
+    let mut met = 0;
+    for table in tables {
+        let content = fs::read(whole.join(&table)).unwrap();
+        for at in (0..content.len()).step_by(173) {
+            let case = tempfile::tempdir().unwrap();
+            copy(&whole, case.path());
+            let mut damaged = content.clone();
+            FLIP(&mut damaged, at);
+            fs::write(case.path().join(&table), damaged).unwrap();
+            let opened = catch_unwind(AssertUnwindSafe(|| FjallEngine::open(case.path(), &settings())));
+            let Ok(Ok(engine)) = opened else { continue };
+            let (read, met_damage) = walk(&engine);
+            met += usize::from(met_damage);
+            assert!(read.is_sorted(), "{read:?}");
+            let expected = BATCHES / 2 + 1..BATCHES;
+            assert!(expected.clone().all(|number| read.contains(&number)), "flip at {at} of {table:?}: {read:?}");
+            assert!(met_damage || read.len() as u32 == BATCHES, "flip at {at} of {table:?}: {read:?}");
+        }
+    }
+    assert!(met > 0, "no damage was met");
 }
