@@ -21,6 +21,7 @@
 //! Not decided here: whether an address resolves, a port is free or a folder can be written. These may change between one start
 //! and the next, and whoever uses them says so.
 
+mod anti_entropy;
 mod buckets;
 mod cluster;
 mod complaint;
@@ -43,6 +44,7 @@ mod tests;
 mod timing;
 mod transfer;
 
+pub use anti_entropy::AntiEntropyConfig;
 pub use cluster::{ClusterConfig, NodeEntry};
 pub use complaint::{Complaint, KeyHint};
 pub use coordination::{CoordinationConfig, CoordinationKind};

@@ -5,6 +5,7 @@ use std::path::PathBuf;
 use crate::core::id::NodeId;
 use crate::wire::servers::split_address;
 
+use super::anti_entropy::AntiEntropyConfig;
 use super::cluster::{ClusterConfig, NodeEntry, WEIGHT_DEFAULT, WEIGHT_MAX, ZONE_DEFAULT};
 use super::complaint::Complaint;
 use super::hints::HintsConfig;
@@ -52,6 +53,8 @@ pub struct NodeConfig {
     pub hints: HintsConfig,
     /// When what was deleted may be forgotten.
     pub reap: ReapConfig,
+    /// When it compares its partitions with other owners.
+    pub anti_entropy: AntiEntropyConfig,
 }
 
 impl Default for NodeConfig {
@@ -73,6 +76,7 @@ impl Default for NodeConfig {
             transfer: TransferConfig::default(),
             hints: HintsConfig::default(),
             reap: ReapConfig::default(),
+            anti_entropy: AntiEntropyConfig::default(),
         }
     }
 }
@@ -108,6 +112,7 @@ impl NodeConfig {
         table.section("transfer", |table| self.transfer.read(table));
         table.section("hints", |table| self.hints.read(table));
         table.section("reap", |table| self.reap.read(table));
+        table.section("anti_entropy", |table| self.anti_entropy.read(table));
     }
 
     /// What was left out and follows from the rest. A listed node is reached, and listens, at its address in the list; one
@@ -153,6 +158,7 @@ impl NodeConfig {
         self.limits.check(source, problems);
         self.timing.check(source, problems);
         self.hints.check(source, problems);
+        self.anti_entropy.check(source, problems);
     }
 
     /// What a node that joins says of where it is, after [`NodeConfig::complete`].

@@ -78,6 +78,8 @@ pub enum Purpose {
     Disk = 3,
     /// What is drawn in becoming a member of a cluster.
     Bootstrap = 4,
+    /// Where the slow round of verifying what is stored begins.
+    Verify = 5,
 }
 
 #[derive(Clone)]

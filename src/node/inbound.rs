@@ -23,7 +23,7 @@ use crate::core::id::{Epoch, Partition, StoreId};
 use crate::core::key::Key;
 use crate::core::request::{Answer, Failure};
 use crate::core::version::Clock;
-use crate::wire::exchange::{ClocksPage, LeavesAnswer, ObjectsPage};
+use crate::wire::exchange::{ClocksPage, LeavesAnswer, ObjectsPage, SumsAnswer};
 use crate::wire::frame::{self, FrameReader};
 use crate::wire::message::{Object, ToCoordinator, ToReplica};
 use crate::wire::net::Stream;
@@ -100,6 +100,9 @@ impl Inbound {
             }
             ToReplica::Examine { id, key } => (of(&key), ReplicaCall::Examine { id, key }),
             ToReplica::Leaves { id, epoch, partition } => (partition, ReplicaCall::Leaves { id, epoch, partition }),
+            ToReplica::Sums { id, epoch, partition, depth, nodes } => {
+                (partition, ReplicaCall::Sums { id, epoch, partition, depth, nodes })
+            }
             ToReplica::Clocks { id, epoch, partition, leaves, after, limit } => {
                 let limit = limit as usize;
                 (partition, ReplicaCall::Clocks { id, epoch, partition, leaves, after, limit })
@@ -155,6 +158,7 @@ impl ReplicaSink for LinkSink {
                 ReplicaReply::Fetched { id, leased, result } => ToCoordinator::Fetched { id, leased, result },
                 ReplicaReply::Examined { id, result } => ToCoordinator::Examined { id, result },
                 ReplicaReply::Leaves { id, result } => ToCoordinator::Leaves { id, result },
+                ReplicaReply::Sums { id, result } => ToCoordinator::Sums { id, result },
                 ReplicaReply::Clocks { id, result } => ToCoordinator::Clocks { id, result },
                 ReplicaReply::Page { id, result } => ToCoordinator::Page { id, result },
                 ReplicaReply::Scanned { id, scanned } => ToCoordinator::Scanned { id, scanned },
@@ -188,6 +192,7 @@ impl Weigh for ToCoordinator {
                     examined.object.as_ref().map_or(0, |object| object.0.len())
                 }
                 ToCoordinator::Leaves { result: Ok(LeavesAnswer::Whole { leaves, .. }), .. } => leaves.bytes(),
+                ToCoordinator::Sums { result: Ok(SumsAnswer::Whole(sums)), .. } => size_of_val(&sums.0[..]),
                 ToCoordinator::Clocks { result: Ok(page), .. } => clocks_weight(page),
                 ToCoordinator::Page { result: Ok(page), .. } => objects_weight(page),
                 ToCoordinator::Scanned { scanned, .. } => scanned.weight(),

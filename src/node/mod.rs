@@ -7,14 +7,15 @@
 //! inbound links ─▶ Replica (and, forwarded, Coordinator)   Handoff, Inspector, Lister ─▶ { Replica, ConnectionPool }
 //! inbound links ─▶ Replica (and, forwarded, Coordinator)   Handoff, Inspector ─▶ { Replica, ConnectionPool }
 //!                                                          RingManager ─▶ { Coordinator, Replica, ConnectionPool }
-//! inbound links ─▶ Replica (and, forwarded, Coordinator)   Handoff, Mover, Inspector ─▶ { Replica, ConnectionPool }
+//! inbound links ─▶ Replica (and, forwarded, Coordinator)   Handoff, Mover, Repairer ─▶ { Replica, ConnectionPool }
 //! ```
 //!
 //! A request stays on the arbiter of its connection: every arbiter has a [`coordinator`], a [`connection_pool`] with links of its own, and
 //! a [`replica`] for the partitions pinned to it; only a key pinned elsewhere costs a hop. [`disk`] is the queue before
 //! the one thread that writes. [`lister`] gathers
 //! pages of listings. [`clerk`] carries operators' questions to the coordination service. [`view`] is what everybody
-//! the one thread that writes. [`transfer`] and [`drain`] bring partitions to where a changed ring says that they belong. [`clerk`] carries operators' questions to the coordination service. [`view`] is what everybody
+//! the one thread that writes. [`transfer`] and [`drain`] bring partitions to where a changed ring says that they belong, [`repair`] keeps their owners equal,
+//! [`work`] executes what both want. [`clerk`] carries operators' questions to the coordination service. [`view`] is what everybody
 //! reads without asking, [`lease`] what they look at before they promise owners. [`mod@env`] is the seam to the surroundings.
 //! the one thread that writes. [`clerk`] carries operators' questions to the coordination service. [`view`] is what everybody
 //! reads without asking, [`lease`] what they look at before they promise owners. `driver` takes ring changes on. [`mod@env`] is the seam to the surroundings.
@@ -43,12 +44,14 @@ pub mod lister;
 pub mod membership_watcher;
 pub mod outbox;
 pub mod reap;
+pub mod repair;
 pub mod replica;
 pub mod ring_manager;
 mod start;
 pub mod stats;
 pub mod transfer;
 pub mod view;
+pub mod work;
 
 use std::sync::Arc;
 
@@ -63,6 +66,7 @@ use self::inspector::Inspector;
 use self::lease::Lease;
 use self::lister::Lister;
 use self::reap::Reaper;
+use self::repair::Repairer;
 use self::replica::Replica;
 use self::stats::Stats;
 use self::transfer::Mover;
@@ -98,6 +102,8 @@ pub struct NodeHandle {
     pub mover: Addr<Mover>,
     /// Forgets what was deleted.
     pub reaper: Addr<Reaper>,
+    /// Keeps owners equal.
+    pub repairer: Addr<Repairer>,
     /// For operators' dealings with the coordination service.
     pub clerk: Arc<Clerk>,
     /// How long strict requests may be served.

@@ -23,9 +23,11 @@ use super::lister::{Lister, ListerParts};
 use super::membership_watcher::MembershipWatcher;
 use super::reap::messages::ReapThrough;
 use super::reap::{Reaper, ReaperParts};
+use super::repair::messages::RepairThrough;
+use super::repair::{Repairer, RepairerParts};
 use super::replica::messages::Halt;
 use super::replica::needs_sync::NeedsSync;
-use super::replica::{HintGauge, Missed, ReapTimes, Replica, ReplicaParts, reaping};
+use super::replica::{HintGauge, KeptTrees, Missed, ReapTimes, Replica, ReplicaParts, reaping};
 use super::ring_manager::{Follow, Follower, RingManager};
 use super::stats::Stats;
 use super::transfer::messages::MoveThrough;
@@ -77,7 +79,18 @@ macro_rules! stops {
     )*};
 }
 
-stops!(Handoff, MembershipWatcher, RingManager, ConnectionPool, Coordinator, Inspector, Lister, Mover, Reaper);
+stops!(
+    Handoff,
+    MembershipWatcher,
+    RingManager,
+    ConnectionPool,
+    Coordinator,
+    Inspector,
+    Lister,
+    Mover,
+    Reaper,
+    Repairer
+);
 
 impl Node {
     /// Starts all actors of a member, once there is a ring to serve by.
@@ -91,7 +104,7 @@ impl Node {
         let belonging = Belonging::begin(&citizen, home.clone(), reception, &env).await?;
         let Citizen { config, cluster, start, .. } = citizen;
         let (ring, lease) = (belonging.ring.clone(), belonging.lease.clone());
-        let (engine, free_space) = open(&env, home).await?;
+        let Opened { engine, free_space, was_clean, kept_trees } = open(&env, home).await?;
         let budget =
             Budget { target_bytes_max: config.node.hints.target_bytes_max, bytes_max: config.node.hints.bytes_max };
         let hints = Arc::new(HintGauge::count(&*engine, budget)?);
@@ -111,7 +124,8 @@ impl Node {
             hints: hints.clone(),
             missed: missed.clone(),
             reap: ReapTimes::of(&config.node),
-            needs_sync,
+            needs_sync: needs_sync.clone(),
+            kept_trees: Arc::new(kept_trees),
             lease: lease.clone(),
             stats: stats.clone(),
             env: env.clone(),
@@ -137,6 +151,7 @@ impl Node {
             env: env.clone(),
         };
         let handoff = env.start(0, move |_| Handoff::new(handoff));
+        let reports = Arc::new(ToRegistry::new(belonging.session.clone(), start.store));
         let mover = MoverParts {
             own: start.store,
             config: config.clone(),
@@ -146,7 +161,7 @@ impl Node {
             disk: disk.clone(),
             hints: hints.clone(),
             replicas: replicas.clone(),
-            reports: Arc::new(ToRegistry::new(belonging.session.clone(), start.store)),
+            reports: reports.clone(),
             stats: stats.clone(),
         };
         let mover = Mover::new(mover)?;
@@ -164,6 +179,25 @@ impl Node {
         };
         let reaper = env.start(0, move |_| Reaper::new(reaper));
         let admission = Admission::new(config.node.limits.calls_in_flight_max);
+        let repairer = RepairerParts {
+            own: start.store,
+            config: config.clone(),
+            session_max: config.node.reap.grace().version_age_max(),
+            is_unclean: !was_clean,
+            ring: ring.clone(),
+            health: health[0].clone(),
+            presence: belonging.presence.clone(),
+            needs_sync,
+            engine: engine.clone(),
+            disk: disk.clone(),
+            hints: hints.clone(),
+            replicas: replicas.clone(),
+            admission: admission.clone(),
+            reports,
+            stats: stats.clone(),
+            env: env.clone(),
+        };
+        let repairer = env.start(0, move |_| Repairer::new(repairer));
         let clerk = {
             let (session, status, env) = (belonging.session.clone(), belonging.status.clone(), env.clone());
             Clerk::new(config.node.id, session, status, move || env.wall_ms())
@@ -225,6 +259,7 @@ impl Node {
                 (Origin::Lister, lister.clone().recipient()),
                 (Origin::Transfer, mover.clone().recipient()),
                 (Origin::Reaper, reaper.clone().recipient()),
+                (Origin::Repair, repairer.clone().recipient()),
             ];
             let (pool, coordinator) = pair(&env, arbiter, pool, coordinator, replicas.clone(), others).await;
             belonging.ring_manager.do_send(Follow(Follower::Pool(pool.clone())));
@@ -236,12 +271,14 @@ impl Node {
         lister.do_send(ListThrough(pools[0].clone()));
         mover.do_send(MoveThrough(pools[0].clone().recipient()));
         reaper.do_send(ReapThrough(pools[0].clone().recipient()));
+        repairer.do_send(RepairThrough(pools[0].clone().recipient()));
         inspector.do_send(ShowThrough {
             pools: pools.clone(),
             coordinators: coordinators.clone(),
             mover: mover.clone(),
             handoff: handoff.clone(),
             reaper: reaper.clone(),
+            repairer: repairer.clone(),
         });
 
         let handle = NodeHandle {
@@ -256,6 +293,7 @@ impl Node {
             lister,
             mover,
             reaper,
+            repairer,
             clerk,
             lease,
             admission,
@@ -287,6 +325,7 @@ impl Node {
         self.handoff.do_send(Stop);
         self.handle.mover.do_send(Stop);
         self.handle.reaper.do_send(Stop);
+        self.handle.repairer.do_send(Stop);
         self.handle.inspector.do_send(Stop);
         self.handle.lister.do_send(Stop);
         self.handle.pools.iter().for_each(|pool| pool.do_send(Stop));
@@ -299,11 +338,21 @@ impl Node {
     }
 }
 
+/// What is there once the engine is open.
+struct Opened {
+    engine: Arc<dyn Engine>,
+    free_space: FreeSpace,
+    was_clean: bool,
+    kept_trees: KeptTrees,
+}
+
 /// Opens the engine. Recovering it may take long, and meanwhile nodes must hear each other.
-async fn open(env: &Env, home: SharedHome) -> Result<(Arc<dyn Engine>, FreeSpace), StorageError> {
+async fn open(env: &Env, home: SharedHome) -> Result<Opened, StorageError> {
     let open = move || {
         let mut home = lock(&home);
-        Ok((home.open_engine()?, home.free_space()))
+        let (engine, was_clean) = (home.open_engine()?, home.was_clean());
+        let kept_trees = KeptTrees::take(&*engine, home.identity().start, was_clean)?;
+        Ok(Opened { engine, free_space: home.free_space(), was_clean, kept_trees })
     };
     if !env.has_threads() {
         return open();
@@ -318,7 +367,7 @@ async fn pair(
     pool: PoolParts,
     coordinator: CoordinatorParts,
     replicas: Arc<Vec<Addr<Replica>>>,
-    others: [(Origin, Recipient<super::connection_pool::messages::PeerEvent>); 5],
+    others: [(Origin, Recipient<super::connection_pool::messages::PeerEvent>); 6],
 ) -> (Addr<ConnectionPool>, Addr<Coordinator>) {
     let (tell, told) = tokio::sync::oneshot::channel();
     let coordinator = env.start(arbiter, move |ctx: &mut Context<Coordinator>| {

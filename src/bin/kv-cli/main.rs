@@ -4,6 +4,7 @@
 //! piece; notes and errors go to standard error. The exit code says which kind of result it was ([`exit`]).
 
 mod advice;
+mod anti_entropy;
 mod bucket;
 mod cluster;
 mod cluster_changes;
@@ -25,6 +26,7 @@ mod locate;
 mod options;
 mod output;
 mod read;
+mod repair;
 mod ring;
 mod stats;
 mod status;
@@ -84,6 +86,10 @@ enum Command {
     Locate(locate::Locate),
     Hints(hints::Hints),
     Tombstones(tombstones::Tombstones),
+    Repair(repair::Repair),
+    /// Show how owners are kept equal
+    #[command(subcommand, name = "anti-entropy")]
+    AntiEntropy(anti_entropy::AntiEntropy),
     /// Show how the cluster is, and change who is in it
     #[command(subcommand)]
     Cluster(cluster_changes::Cluster),
@@ -129,6 +135,8 @@ fn run(cli: Cli, output: &mut Output) -> Result<Exit, CliError> {
             Command::Locate(locate) => locate.run(cli.at, output).await,
             Command::Hints(hints) => hints.run(cli.at, output).await,
             Command::Tombstones(tombstones) => tombstones.run(cli.at, output).await,
+            Command::Repair(repair) => repair.run(cli.at, output).await,
+            Command::AntiEntropy(anti_entropy) => anti_entropy.run(cli.at, output).await,
             Command::Cluster(cluster) => cluster.run(cli.at, output).await,
             Command::Bucket(bucket) => bucket.run(cli.at, output).await,
             Command::Coord(coord) => coord.run(cli.at, output).await,

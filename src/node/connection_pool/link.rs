@@ -178,6 +178,7 @@ impl Weigh for ToReplica {
                 ToReplica::Forward { request, .. } => request.weight(),
                 ToReplica::Scan { scan, .. } => scan.prefix.len() + scan.after.as_ref().map_or(0, Bytes::len),
                 ToReplica::Clocks { leaves, after, .. } => 4 * leaves.len() + after.as_ref().map_or(0, Bytes::len),
+                ToReplica::Sums { nodes, .. } => size_of_val(&nodes[..]),
                 ToReplica::Pull { after, .. } => after.as_ref().map_or(0, Bytes::len),
                 ToReplica::Objects { keys, .. } => keys.iter().map(|key| size_of::<Bytes>() + key.len()).sum(),
                 ToReplica::Reap { question, .. } => reap_weight(question),

@@ -25,6 +25,8 @@ pub enum Origin {
     Transfer = 4,
     /// The reaping of what was deleted.
     Reaper = 6,
+    /// The comparison of owners.
+    Repair = 5,
 }
 
 const ORIGIN_SHIFT: u32 = 56;
@@ -42,9 +44,16 @@ impl Origin {
 
     /// Who numbered this call.
     pub fn of(id: u64) -> Option<Origin> {
-        let all =
-            [Origin::Coordinator, Origin::Handoff, Origin::Inspector, Origin::Lister, Origin::Transfer, Origin::Reaper];
-        all.into_iter().find(|origin| *origin as u64 == id >> ORIGIN_SHIFT)
+        const ALL: [Origin; 7] = [
+            Origin::Coordinator,
+            Origin::Handoff,
+            Origin::Inspector,
+            Origin::Lister,
+            Origin::Transfer,
+            Origin::Repair,
+            Origin::Reaper,
+        ];
+        ALL.into_iter().find(|origin| *origin as u64 == id >> ORIGIN_SHIFT)
     }
 }
 

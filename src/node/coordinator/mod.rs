@@ -241,6 +241,7 @@ impl Coordinator {
             | ReplicaReply::Hints { .. }
             | ReplicaReply::Scanned { .. }
             | ReplicaReply::Leaves { .. }
+            | ReplicaReply::Sums { .. }
             | ReplicaReply::Clocks { .. }
             | ReplicaReply::Page { .. }
             | ReplicaReply::Reap { .. }
@@ -259,6 +260,7 @@ impl Coordinator {
             ToCoordinator::Failed { id, error } => self.on_failed(turn, id, from, error),
             ToCoordinator::Examined { .. }
             | ToCoordinator::Leaves { .. }
+            | ToCoordinator::Sums { .. }
             | ToCoordinator::Scanned { .. }
             | ToCoordinator::Clocks { .. }
             | ToCoordinator::Page { .. }

@@ -9,6 +9,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use actix::prelude::*;
+use bytes::Bytes;
 use tokio::sync::oneshot;
 
 use self::cluster::Facts;
@@ -23,6 +24,8 @@ use super::env::{Env, Moment};
 use super::handoff::{Handoff, ReportHints};
 use super::lease::Lease;
 use super::reap::Reaper;
+use super::repair::Repairer;
+use super::repair::messages::{ReportAntiEntropy, StartRepair};
 use super::replica::messages::{ReplicaBatch, ReplicaCall, ReplicaReply, ReplicaSink};
 use super::replica::{HintGauge, Replica};
 use super::stats::Stats;
@@ -36,8 +39,8 @@ use crate::core::ring::Member;
 use crate::storage::{self, Engine};
 use crate::wire::message::{Examined, ReplicaError, ToCoordinator, ToReplica};
 use crate::wire::report::{
-    HintsReport, Inspect, Inspection, LocateReport, PeerReport, RingReport, Role, StatsReport, StatusReport,
-    TransfersReport,
+    AntiEntropyReport, HintsReport, Inspect, Inspection, LocateReport, PeerReport, RingReport, Role, StatsReport,
+    StatusReport, TransfersReport,
 };
 
 /// Show this.
@@ -59,6 +62,8 @@ pub struct ShowThrough {
     pub handoff: Addr<Handoff>,
     /// What forgets deletes.
     pub reaper: Addr<Reaper>,
+    /// What keeps owners equal.
+    pub repairer: Addr<Repairer>,
 }
 
 /// What an Inspector looks at.
@@ -103,6 +108,7 @@ pub struct Inspector {
     mover: Option<Addr<Mover>>,
     handoff: Option<Addr<Handoff>>,
     reaper: Option<Addr<Reaper>>,
+    repairer: Option<Addr<Repairer>>,
     asked: BTreeMap<u64, (StoreId, Examination)>,
     last: u64,
 }
@@ -124,7 +130,8 @@ impl Inspector {
     pub fn new(parts: InspectorParts) -> Inspector {
         let (asked, parts) = (BTreeMap::new(), Arc::new(parts));
         let (pools, coordinators) = (vec![], vec![]);
-        Inspector { parts, pools, coordinators, mover: None, handoff: None, reaper: None, asked, last: 0 }
+        let (mover, handoff, reaper, repairer) = (None, None, None, None);
+        Inspector { parts, pools, coordinators, mover, handoff, reaper, repairer, asked, last: 0 }
     }
 
     /// Asks a member what it holds of a key.
@@ -233,6 +240,29 @@ impl Inspector {
         })
     }
 
+    fn anti_entropy(&self) -> ResponseFuture<Inspection> {
+        let repairer = self.repairer.clone();
+        Box::pin(async move {
+            let report = match repairer {
+                // A node that stops compares nothing any more.
+                Some(repairer) => repairer.send(ReportAntiEntropy).await.unwrap_or_default(),
+                None => AntiEntropyReport::default(),
+            };
+            Inspection::AntiEntropy(Box::new(report))
+        })
+    }
+
+    fn repair(&self, start: StartRepair) -> ResponseFuture<Inspection> {
+        let repairer = self.repairer.clone();
+        Box::pin(async move {
+            let pairs = match repairer {
+                Some(repairer) => repairer.send(start).await.unwrap_or_default(),
+                None => 0,
+            };
+            Inspection::Repairing { pairs }
+        })
+    }
+
     fn cluster(&self) -> ResponseFuture<Inspection> {
         let (parts, peers) = (self.parts.clone(), self.peers());
         Box::pin(async move {
@@ -305,9 +335,10 @@ impl Handler<ShowThrough> for Inspector {
     type Result = ();
 
     fn handle(&mut self, through: ShowThrough, _: &mut Context<Self>) {
-        let ShowThrough { pools, coordinators, mover, handoff, reaper } = through;
+        let ShowThrough { pools, coordinators, mover, handoff, reaper, repairer } = through;
         (self.pools, self.coordinators) = (pools, coordinators);
-        (self.mover, self.handoff, self.reaper) = (Some(mover), Some(handoff), Some(reaper));
+        (self.mover, self.handoff) = (Some(mover), Some(handoff));
+        (self.reaper, self.repairer) = (Some(reaper), Some(repairer));
     }
 }
 
@@ -324,6 +355,8 @@ impl Handler<Show> for Inspector {
             Inspect::Transfers => self.transfers(),
             Inspect::Hints => self.hints(),
             Inspect::Tombstones(bucket) => self.tombstones(bucket),
+            Inspect::AntiEntropy => self.anti_entropy(),
+            Inspect::Repair { bucket, all } => self.repair(StartRepair { bucket: bucket.map(Bytes::from), all }),
             Inspect::Locate(key) => self.locate(key, ctx),
         }
     }

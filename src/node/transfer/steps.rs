@@ -171,8 +171,9 @@ impl Mover {
                         0 => format!("{hinted} keys are kept for others, {changed} changed"),
                         _ => format!("{orphaned} keys have no owner left that could take them"),
                     };
-                    let again =
-                        Job::Drain(Drain::new(aged.0, &to.slice, &to.lost, self.parts.ring.load().ring.partitions()).into());
+                    let again = Job::Drain(
+                        Drain::new(aged.0, &to.slice, &to.lost, self.parts.ring.load().ring.partitions()).into(),
+                    );
                     if let Some(task) = self.works.tasks.get_mut(&id) {
                         task.begins_again(again, clock, reason);
                     }

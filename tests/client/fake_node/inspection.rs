@@ -44,6 +44,8 @@ impl State {
             Inspect::Hints => Inspection::Hints(Box::default()),
             Inspect::Transfers => Inspection::Transfers(Box::default()),
             Inspect::Tombstones(_) => Inspection::Tombstones(Box::default()),
+            Inspect::AntiEntropy => Inspection::AntiEntropy(Box::default()),
+            Inspect::Repair { .. } => Inspection::Repairing { pairs: 0 },
             Inspect::Locate(key) => {
                 let partition = ring.partition_of(&key);
                 let list = ring.preference(partition, ring.replication);
