@@ -63,6 +63,7 @@ mod overslept;
 mod power_loss;
 mod reaped;
 mod recovered;
+mod repaired;
 mod rolled_back;
 mod rolling_restart;
 mod siblings;

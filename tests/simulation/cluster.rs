@@ -44,6 +44,8 @@ pub struct Shape {
     pub auto_remove_ms: Option<u64>,
     /// How long tombstones are kept at least, in milliseconds, if not for as long as usual.
     pub grace_ms: Option<u64>,
+    /// Whether owners are compared without being asked, and how often, in milliseconds.
+    pub repair_ms: Option<u64>,
 }
 
 impl Shape {
@@ -79,6 +81,10 @@ impl Shape {
             (config.node.reap.grace_ms, config.node.reap.interval_ms) = (grace_ms, 300);
             config.node.reap.context_entries_min = 1;
         }
+        let repair = &mut config.node.anti_entropy;
+        repair.enabled = self.repair_ms.is_some();
+        repair.interval_ms = self.repair_ms.unwrap_or(repair.interval_ms);
+        repair.verify_interval_ms = repair.interval_ms.saturating_mul(3);
         config
     }
 }

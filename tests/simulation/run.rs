@@ -55,6 +55,9 @@ pub struct Plan {
     pub auto_remove_ms: Option<u64>,
     /// How long tombstones are kept at least, in milliseconds, if not for as long as usual; then all of them must go in the end.
     pub grace_ms: Option<u64>,
+    /// In what time each pair of owners is compared once, in milliseconds. Otherwise nobody compares, and in the end all is read until
+    /// it is repaired.
+    pub repair_ms: Option<u64>,
 }
 
 impl Plan {
@@ -109,6 +112,7 @@ impl Plan {
             operator,
             auto_remove_ms: None,
             grace_ms: None,
+            repair_ms: Some(rng.random_range(1000..10_000)),
         }
     }
 
@@ -216,6 +220,7 @@ pub fn run(plan: Plan) -> Report {
         guests: plan.guests,
         auto_remove_ms: plan.auto_remove_ms,
         grace_ms: plan.grace_ms,
+        repair_ms: plan.repair_ms,
     };
     let recorder = Recorder::new(LWW, 2 * plan.skew_max_ms as u64 * 1000);
     let mut sim = turmoil::Builder::new()
@@ -346,7 +351,8 @@ fn judging(
     recorder: Arc<Recorder>,
     stage: Rc<Stage>,
 ) -> impl Future<Output = turmoil::Result> + use<> {
-    let (seed, nodes, reaps) = (plan.seed, plan.nodes + plan.guests, plan.grace_ms.is_some());
+    let (seed, nodes) = (plan.seed, plan.nodes + plan.guests);
+    let (reaps, repairs) = (plan.grace_ms.is_some(), plan.repair_ms.is_some());
     async move {
         let client = connect(servers, seed).await;
         let all =
@@ -358,7 +364,8 @@ fn judging(
         while !stage.desk.closed.get() && Instant::now() < until {
             sleep(Duration::from_millis(100)).await;
         }
-        let verdict = judge(client, || all(&stage.desk.dead.borrow()), recorder, ClientId(CLIENTS), reaps).await;
+        let verdict =
+            judge(client, || all(&stage.desk.dead.borrow()), recorder, ClientId(CLIENTS), reaps, repairs).await;
         *stage.verdict.borrow_mut() = Some(verdict);
         Ok(())
     }
