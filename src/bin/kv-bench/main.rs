@@ -9,6 +9,7 @@
 
 mod cluster;
 mod driver;
+mod exchange;
 mod floor;
 mod join;
 mod measure;
@@ -28,6 +29,7 @@ Examples:
   kv-bench run --read-percent 90 --floor      a mix, as a share of what this machine could do
   kv-bench floor                              only what this machine could do
   kv-bench join --rate 2000 --dir .           what applications notice while a fourth node gets its share
+  kv-bench exchange --different 0,1,100,10000  what two owners pay to find out where they differ
   kv-bench plan --nodes 100 --zones 3         who owns what: time, memory, balance and moves";
 
 /// Measures a KV cluster, and this machine as the limit to measure it against.
@@ -48,6 +50,8 @@ enum Command {
     Cluster(cluster::Cluster),
     /// A node joins three under a steady load: its latencies before, meanwhile and after, and the speed of the copying.
     Join(join::Join),
+    /// Two owners compare a million keys of which a few differ: bytes and time; and what a put pays for that.
+    Exchange(exchange::Exchange),
     /// Works out who owns what in a large cluster, then after a join, a loss and more. Needs no cluster.
     Plan(plan::Plan),
     /// One process of the floor; started by the others.
@@ -87,6 +91,7 @@ async fn main() -> ExitCode {
         Command::Run(run) => run.execute().await,
         Command::Cluster(cluster) => cluster.execute().await,
         Command::Join(join) => join.execute().await,
+        Command::Exchange(exchange) => exchange.execute().await,
         Command::Plan(plan) => plan.execute(),
         Command::FloorNode(node) => node.execute().await,
     };
