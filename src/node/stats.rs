@@ -218,11 +218,6 @@ impl Stats {
         self.gauges[gauge as usize].fetch_add(by, Ordering::Relaxed);
     }
 
-    /// A gauge is at so much now.
-    pub fn set(&self, gauge: Gauge, to: i64) {
-        self.gauges[gauge as usize].store(to, Ordering::Relaxed);
-    }
-
     /// One more measurement.
     pub fn measure(&self, latency: Latency, took: Duration) {
         let mut histogram = self.latencies[latency as usize].lock().expect("no panic while a histogram is locked");

@@ -156,7 +156,7 @@ impl Reaper {
         let keys = (SEARCHED_MAX as u128 * tick.as_millis() / TICK.as_millis()).max(1) as usize;
         let wanted = Wanted { entries_min: reap.context_entries_min.into(), until_ms: self.until_ms(0) };
         match self.search.look(&*self.parts.engine, ring.partitions(), owned, keys, wanted) {
-            Ok(Some(entries_most)) => self.parts.stats.set(Gauge::ContextEntriesMost, entries_most as i64),
+            Ok(Some(entries_most)) => self.parts.stats.set(Gauge::ContextEntriesMost, entries_most as u64),
             Ok(None) => {}
             Err(error) => log::warn!("cannot look for contexts to prune: {error}"),
         }

@@ -82,7 +82,7 @@ impl Repairer {
             self.works.retain(|other, _| *other != id);
             return;
         }
-        let terms = Terms { patience, page_bytes_max: PAGE_BYTES_MAX };
+        let terms = Terms { patience, version_age_max: self.parts.session_max, page_bytes_max: PAGE_BYTES_MAX };
         match self.works.step(id, clock, terms, Arc::new(OwnSink(ctx.address()))) {
             Stepped::UnderWay => {}
             Stepped::Complete => self.complete(id, ctx),

@@ -66,6 +66,7 @@ impl Machine {
             store: StoreId(store),
             hints: Arc::new(HintGauge::count(&*engine, Budget::UNBOUNDED).expect("the engine reads")),
             missed: Arc::default(),
+            kept_trees: Arc::default(),
             reap: ReapTimes { grace: Grace(Duration::ZERO), version_lasts: Duration::from_secs(1) },
             needs_sync: Arc::new(NeedsSync::open(&*engine).expect("the engine reads")),
             engine: engine.clone(),
