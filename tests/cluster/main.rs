@@ -28,6 +28,8 @@ mod powerloss;
 mod process;
 #[path = "../support/ring.rs"]
 mod ring;
+#[path = "../support/story.rs"]
+mod story;
 #[path = "../support/strict.rs"]
 mod strict;
 #[path = "../support/wait.rs"]

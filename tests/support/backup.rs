@@ -20,11 +20,6 @@ impl Cluster {
         }
         copy_directory(copy, &self.data(id));
     }
-
-    /// Deletes a node's data.
-    pub fn wipe(&self, id: u32) {
-        fs::remove_dir_all(self.data(id)).unwrap();
-    }
 }
 
 fn copy_directory(from: &Path, to: &Path) {

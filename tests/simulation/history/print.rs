@@ -128,9 +128,10 @@ impl fmt::Display for Outcome {
 
 #[cfg(test)]
 mod tests {
+    use kv::core::id::StoreId;
     use kv::core::key::Key;
 
-    use super::super::ClientId;
+    use super::super::{ClientId, Fault};
     use super::*;
 
     #[test]
@@ -142,9 +143,17 @@ mod tests {
         history.answer(60, get, Outcome::Read(vec![WriteId(1), WriteId::GARBAGE]));
         let put = Call::Put { write: WriteId(2), covering: Covering::Answer(get) };
         history.invoke(700, client, &key, quorums, put);
+        history.record(800, What::Operated("joins node 4".into()));
+        history.record(900, What::MajorityLost);
+        history.record(1000, What::Faulted { store: StoreId(1 << 96), fault: Fault::Gone });
+        history.record(1100, What::MajorityBack);
         let expected = "          5 µs  client 4 asks #0: get of default/k, n=3 r=2 w=2 pr=0 pw=0 sloppy
          60 µs  #0 is answered: read w1, garbage
         700 µs  client 4 asks #1: put w2 with the context of #0 of default/k, n=3 r=2 w=2 pr=0 pw=0 sloppy
+        800 µs  operator: joins node 4
+        900 µs  the coordination service has no majority
+       1000 µs  s00000001: Gone
+       1100 µs  the coordination service can have a majority again
 ";
         assert_eq!(history.to_string(), expected);
     }

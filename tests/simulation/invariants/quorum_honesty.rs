@@ -40,6 +40,9 @@ impl Held {
 /// Every write that was answered, `lww` buckets included.
 pub fn check(timeline: &Timeline) -> Vec<Finding> {
     let mut findings = Vec::new();
+    if timeline.history.is_untraced {
+        return findings;
+    }
     for operation in &timeline.operations {
         let Some(write) = operation.write() else { continue };
         if let (false, Some(trace)) = (operation.possible(), timeline.durable(write).first()) {

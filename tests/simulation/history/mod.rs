@@ -249,6 +249,8 @@ pub struct History {
     lww_buckets: BTreeSet<Bytes>,
     /// How far two nodes' clocks may be apart.
     pub clock_skew_max: Micros,
+    /// Whether only clients tell what happened, and no store what it minted and made durable, as with real processes.
+    pub is_untraced: bool,
 }
 
 impl History {
