@@ -12,6 +12,7 @@ use crate::core::id::StoreId;
 use crate::core::key::Key;
 use crate::core::version::{Clock, Object, Record};
 use crate::mutant;
+use crate::node::disk::Ticket;
 use crate::node::stats::Counter;
 use crate::storage::{Engine, Space, StorageError};
 use crate::wire::message::ReplicaError;
@@ -174,6 +175,20 @@ impl Replica {
         if before.is_none() && after.is_some() {
             self.count(Counter::HintsStored);
         }
+    }
+
+    /// Nothing of what this ticket changed of hints is durable, so it must not be counted: what is not there would wait for ever, and
+    /// what still is there would never be looked for. Where the engine shows the change all the same, so does every later question.
+    pub(super) fn hints_failed(&mut self, ticket: Ticket, engine_shows_it: bool) {
+        let Replica { pending_hints, parts, .. } = self;
+        pending_hints.failed(ticket, engine_shows_it, |stored_hint, lost| {
+            let Some((target, _)) = hint::from_stored(stored_hint).filter(|_| !engine_shows_it) else { return };
+            let entry = |entry: &Bytes| Entry::decode(entry);
+            match parts.engine.get(Space::Hints, stored_hint) {
+                Ok(kept) => parts.hints.change(target, lost.as_ref().map(entry), kept.as_ref().map(entry)),
+                Err(error) => log::error!("cannot read whether a hint for store {target} is kept: {error}"),
+            }
+        });
     }
 
     pub(super) fn scan_hints(

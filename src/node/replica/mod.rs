@@ -23,6 +23,8 @@ mod exchange;
 mod exchange_drop;
 mod exchange_walk;
 mod hints;
+#[cfg(test)]
+mod hints_tests;
 pub mod messages;
 mod missed;
 pub mod needs_sync;
@@ -246,8 +248,8 @@ impl Replica {
         if let Err(Unwritten { reason, engine_shows_it }) = &flushed.result {
             // A dot may have left that nobody here remembers: no actor may be continued.
             self.life = Life::begin(incarnation(&self.parts, &mut self.rng));
-            self.pending.failed(flushed.ticket, *engine_shows_it);
-            self.pending_hints.failed(flushed.ticket, *engine_shows_it);
+            self.pending.failed(flushed.ticket, *engine_shows_it, |_, _| {});
+            self.hints_failed(flushed.ticket, *engine_shows_it);
             self.recent.clear();
             self.distrust_trees();
             self.release(flushed.ticket, |reply| {

@@ -98,9 +98,14 @@ impl Pending {
     }
 
     /// Nothing of what `ticket` wrote is durable. Later writes of the same keys stand: they hold all that was merged before
-    /// them. If the engine may show the failed write all the same, what is durable of its keys stays here, for reads.
-    pub fn failed(&mut self, ticket: Ticket, engine_shows_it: bool) {
-        self.settle(ticket, !engine_shows_it, |_, _, _| {});
+    /// them. If the engine may show the failed write all the same, what is durable of its keys stays here, for reads. `note` is told
+    /// of each key whose newest record this was what is no more.
+    pub fn failed(&mut self, ticket: Ticket, engine_shows_it: bool, mut note: impl FnMut(&Bytes, &Stored)) {
+        self.settle(ticket, !engine_shows_it, |key, entry, record| {
+            if entry.writes.is_empty() {
+                note(key, &record);
+            }
+        });
     }
 
     /// Ends all writes up to `ticket`; `each` is told the last one of each key.
@@ -191,16 +196,19 @@ mod tests {
         let key = Bytes::from_static(b"k");
         pending.push(1, key.clone(), record("one"), || record("zero"));
         pending.push(2, key, record("one and two"), || None);
-        pending.failed(1, false);
+        pending.failed(1, false, |_, _| panic!("there is a newer one"));
         assert_eq!(pending.durable(b"k"), Some(&record("zero")));
         assert_eq!(pending.newest(b"k"), Some((2, &record("one and two"))));
+        let mut lost = vec![];
+        pending.failed(2, false, |key, record| lost.push((key.clone(), record.clone())));
+        assert_eq!(lost, [(Bytes::from_static(b"k"), record("one and two"))]);
     }
 
     #[test]
     fn what_was_never_synced_stays_hidden() {
         let mut pending = Pending::default();
         pending.push(1, Bytes::from_static(b"k"), record("one"), || record("zero"));
-        pending.failed(1, true);
+        pending.failed(1, true, |_, _| {});
         assert_eq!(pending.durable(b"k"), Some(&record("zero")));
     }
 }

@@ -153,7 +153,7 @@ impl Store {
 
     fn fail(&mut self, ticket: Ticket, engine_shows_it: bool) {
         self.writing.retain(|(t, ..)| *t > ticket);
-        self.pending.failed(ticket, engine_shows_it);
+        self.pending.failed(ticket, engine_shows_it, |_, _| {});
         self.trees.distrust();
     }
 
