@@ -3,10 +3,11 @@
 TARGET := $(or $(CARGO_TARGET_DIR),target)
 BIN := $(TARGET)/release
 SEEDS ?= 200
+MINUTES ?= 10
 SIMULATION := cargo test --locked --release --features mutants --test simulation --test nookeeper --
 
 .DEFAULT_GOAL := help
-.PHONY: help build install cluster run1 run2 run3 test verify fix sim bench bench-join bench-plan clean-data
+.PHONY: help build install cluster run1 run2 run3 test verify fix sim chaos bench bench-join bench-plan clean-data
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z0-9-]+:.*## / { printf "  make %-11s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -53,6 +54,9 @@ fix: ## format, and apply what the lints suggest
 sim: ## search SEEDS simulated histories for a broken promise, then for planted faults
 	KV_SIM_SEEDS=$(SEEDS) $(SIMULATION) --nocapture seeds_pass without_the_mutant
 	$(SIMULATION) --nocapture --ignored every_mutant_is_found
+
+chaos: ## strike five real nodes for MINUTES and check the promises; SEED=N brings the same faults again
+	KV_CHAOS_MINUTES=$(MINUTES) $(if $(SEED),KV_CHAOS_SEED=$(SEED)) cargo test --locked --release --test chaos -- --nocapture promises_hold
 
 bench: build ## measure a fresh local cluster on this disk; takes a minute
 	@$(BIN)/kv-bench cluster --dir $(TARGET)

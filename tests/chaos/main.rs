@@ -37,7 +37,7 @@ fn setting<T: std::str::FromStr>(name: &str) -> Option<T> {
     Some(text.parse().unwrap_or_else(|_| panic!("{name} is no number: {text}")))
 }
 
-#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+#[tokio::test]
 async fn promises_hold() {
     let minutes: Option<f64> = setting("KV_CHAOS_MINUTES");
     let length = minutes.map_or(SHORT, |minutes| Duration::from_secs_f64(60.0 * minutes));

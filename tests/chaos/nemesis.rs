@@ -1,10 +1,11 @@
 //! Makes go wrong what the schedule says.
 
 use std::collections::BTreeMap;
+use std::convert::Infallible;
 use std::fs;
 use std::time::Duration;
 
-use tokio::time::{Instant, sleep, sleep_until};
+use tokio::time::{Instant, sleep, timeout_at};
 
 use crate::disk::SmallDisk;
 use crate::network::Network;
@@ -57,18 +58,19 @@ impl Nemesis {
         self.watch_until(began + round.length).await
     }
 
-    /// Looks at the processes until then.
+    /// Looks at the processes for ever.
     ///
     /// # Errors
     /// If one has ended by itself.
-    pub async fn watch_until(&mut self, then: Instant) -> Result<(), String> {
+    pub async fn watch(&mut self) -> Result<Infallible, String> {
         loop {
             self.look()?;
-            if then <= Instant::now() {
-                return Ok(());
-            }
-            sleep_until(then.min(Instant::now() + LOOK_EVERY)).await;
+            sleep(LOOK_EVERY).await;
         }
+    }
+
+    async fn watch_until(&mut self, then: Instant) -> Result<(), String> {
+        timeout_at(then, self.watch()).await.map_or(Ok(()), |ended| ended.map(|never| match never {}))
     }
 
     fn look(&mut self) -> Result<(), String> {

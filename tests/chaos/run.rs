@@ -56,9 +56,10 @@ pub async fn run(seed: u64, length: Duration) {
         interrupted = tokio::signal::ctrl_c() => Err(format!("interrupted: {interrupted:?}")),
     };
     let (convergence, troubles) = match ended {
-        Ok(convergence) => (convergence, judge(&recorder)),
+        Ok((convergence, trouble)) => (convergence, trouble.into_iter().chain(judge(&recorder)).collect()),
         Err(trouble) => (vec![], vec![trouble]),
     };
+    let troubles: Vec<String> = troubles;
     let figures = Figures { nemesis: &nemesis, tally: recorder.tally(), convergence };
     println!("chaos: {figures}");
     if !troubles.is_empty() {
@@ -99,13 +100,13 @@ async fn set_up(seed: u64) -> Nemesis {
     Nemesis { cluster, network, small_disk, counts: BTreeMap::new(), resident_kb_max: 0 }
 }
 
-/// All rounds, and the reading at the end; how long each peace took to come.
+/// All rounds, until peace does not come, and the reading at the end; how long each peace took to come, and why one did not.
 async fn play(
     nemesis: &mut Nemesis,
     recorder: &Arc<Recorder>,
     seed: u64,
     length: Duration,
-) -> Result<Vec<Duration>, String> {
+) -> Result<(Vec<Duration>, Option<String>), String> {
     let targets = Targets { nodes: NODES, small_disk: nemesis.small_disk.as_ref().map(|(node, _)| *node) };
     let nodes = nemesis.cluster.ids();
     nodes.iter().for_each(|node| nemesis.cluster.run(*node));
@@ -119,7 +120,7 @@ async fn play(
     }
     let client = connect(&reached, JUDGE_PATIENCE, seed).await?;
 
-    let (began, mut told, mut convergence) = (Instant::now(), Instant::now(), vec![]);
+    let (began, mut told, mut convergence, mut trouble) = (Instant::now(), Instant::now(), vec![], None);
     for (number, round) in schedule(seed, length, targets).into_iter().enumerate() {
         recorder.work_begins();
         let mut working = JoinSet::new();
@@ -130,11 +131,17 @@ async fn play(
         workers = working.join_all().await;
         recorder.work_ends();
         let keys = recorder.keys();
-        let peace = tokio::select! {
-            converged = converge(&client, &nodes, &keys) => converged?,
-            ended = nemesis.watch_until(Instant::now() + Duration::from_secs(3600)) => return Err(ended.expect_err("an hour is over")),
+        let converged = tokio::select! {
+            converged = converge(&client, &nodes, &keys) => converged,
+            Err(ended) = nemesis.watch() => return Err(ended),
         };
-        convergence.push(peace);
+        match converged {
+            Ok(peace) => convergence.push(peace),
+            Err(why) => {
+                trouble = Some(why);
+                break;
+            }
+        }
         if told.elapsed() >= PROGRESS_EVERY {
             told = Instant::now();
             let figures = Figures { nemesis, tally: recorder.tally(), convergence: convergence.clone() };
@@ -142,7 +149,7 @@ async fn play(
         }
     }
     read_all(&client, recorder).await?;
-    Ok(convergence)
+    Ok((convergence, trouble))
 }
 
 async fn connect(nodes: &BTreeMap<NodeId, String>, patience: Duration, seed: u64) -> Result<Client, String> {
