@@ -157,3 +157,98 @@ fn kind(error: &ClientError) -> &'static str {
         _ => "refused: for another reason",
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use kv::core::id::StoreId;
+
+    use super::*;
+    use crate::history::Covering;
+    use crate::invariants;
+
+    const STRICT: Quorums = Quorums { n: 3, r: 2, w: 2, pr: 2, pw: 2, sloppy: false };
+    const CLIENT: ClientId = ClientId(1);
+
+    /// One key, and clients whose requests do not overlap.
+    struct Story {
+        recorder: Recorder,
+        key: Key,
+    }
+
+    impl Story {
+        fn put(&self, covering: Covering) -> (OperationId, WriteId) {
+            let write = self.recorder.next_write();
+            let operation = self.recorder.invoke(CLIENT, &self.key, STRICT, Call::Put { write, covering });
+            self.recorder.written(&self.key, operation, false);
+            (operation, write)
+        }
+
+        fn delete(&self, of: OperationId) {
+            let call = Call::Delete { write: self.recorder.next_write(), covering: Covering::Answer(of) };
+            let operation = self.recorder.invoke(CLIENT, &self.key, STRICT, call);
+            self.recorder.written(&self.key, operation, false);
+        }
+
+        fn read(&self, values: &[WriteId]) {
+            let operation = self.recorder.invoke(ClientId(2), &self.key, STRICT, Call::Get);
+            self.recorder.read(&self.key, operation, values.to_vec());
+        }
+
+        fn settle(&self) {
+            self.recorder.record(&self.key, What::Settled);
+            let (store, key) = (StoreId(1), self.key.clone());
+            self.recorder.record(&self.key, What::Holds { store, key, owner: true, object: Some("it".into()) });
+        }
+    }
+
+    /// The invariants that a story breaks.
+    fn broken(tell: impl FnOnce(&Story)) -> Vec<&'static str> {
+        let story = Story { recorder: Recorder::new(), key: Key::bare("k") };
+        tell(&story);
+        let histories = story.recorder.histories();
+        histories.values().flat_map(invariants::check).map(|violation| violation.invariant).collect()
+    }
+
+    #[test]
+    fn a_story_without_a_fault_passes() {
+        let told = |story: &Story| {
+            let (first, one) = story.put(Covering::Nothing);
+            story.read(&[one]);
+            let (_, two) = story.put(Covering::Answer(first));
+            story.settle();
+            story.read(&[two]);
+        };
+        assert_eq!(broken(told), [""; 0]);
+    }
+
+    /// None of these needs a word of a store.
+    #[test]
+    fn what_clients_see_is_enough_to_accuse() {
+        let lost = |story: &Story| {
+            story.put(Covering::Nothing);
+            story.settle();
+            story.read(&[]);
+        };
+        assert_eq!(broken(lost), ["lost writes", "strict recency"]);
+        let back_from_the_dead = |story: &Story| {
+            let (put, write) = story.put(Covering::Nothing);
+            story.delete(put);
+            story.settle();
+            story.read(&[write]);
+        };
+        assert_eq!(broken(back_from_the_dead), ["resurrection", "strict recency"]);
+        let phantom = |story: &Story| {
+            let (_, write) = story.put(Covering::Nothing);
+            story.settle();
+            story.read(&[write, WriteId(77)]);
+        };
+        assert_eq!(broken(phantom), ["phantoms"]);
+        let stale = |story: &Story| {
+            let (_, write) = story.put(Covering::Nothing);
+            story.read(&[]);
+            story.settle();
+            story.read(&[write]);
+        };
+        assert_eq!(broken(stale), ["strict recency"]);
+    }
+}

@@ -42,9 +42,11 @@ const FINAL_READS: usize = 5;
 const PROGRESS_EVERY: Duration = Duration::from_secs(60);
 /// Violations that are told in full.
 const TOLD_MAX: usize = 10;
-/// Sessions end within the longer faults; what lies where it does not belong is found between two rounds; less room than the small
-/// disk has is enough.
-const OWN: &str = "disk_free_bytes_min = 67108864\n[transfer]\nsweep_interval_ms = 5000\n";
+/// What lies where it does not belong is found, and who refused a hint is asked again, soon after a round; less room than the small disk
+/// has is enough.
+const OWN: &str =
+    "disk_free_bytes_min = 67108864\n[transfer]\nsweep_interval_ms = 5000\n[hints]\nretry_max_ms = 2000\n";
+/// Sessions end within the longer faults, and nobody is removed.
 const COORDINATION: &str = "session_timeout_ms = 3000\nauto_remove_after = \"never\"\n";
 
 /// Runs for so long with the faults of this seed. Panics if a promise was broken, and then keeps the logs.
@@ -55,11 +57,10 @@ pub async fn run(seed: u64, length: Duration) {
         ended = play(&mut nemesis, &recorder, seed, length) => ended,
         interrupted = tokio::signal::ctrl_c() => Err(format!("interrupted: {interrupted:?}")),
     };
-    let (convergence, troubles) = match ended {
+    let (convergence, troubles): (_, Vec<String>) = match ended {
         Ok((convergence, trouble)) => (convergence, trouble.into_iter().chain(judge(&recorder)).collect()),
         Err(trouble) => (vec![], vec![trouble]),
     };
-    let troubles: Vec<String> = troubles;
     let figures = Figures { nemesis: &nemesis, tally: recorder.tally(), convergence };
     println!("chaos: {figures}");
     if !troubles.is_empty() {

@@ -12,8 +12,8 @@ use rand::{Rng, SeedableRng};
 /// The longest round. A longer run has more of them.
 const ROUND_MAX: Duration = Duration::from_secs(60);
 /// Before the first fault of a round, and between two faults at least.
-const PAUSE_MIN_MS: u64 = 300;
-const PAUSE_MAX_MS: u64 = 2500;
+const PAUSE_MIN_MS: u64 = 500;
+const PAUSE_MAX_MS: u64 = 4000;
 /// How long a fault lasts. The longest outlive a session with the coordination service.
 const LASTS_MIN_MS: u64 = 500;
 const LASTS_MAX_MS: u64 = 7000;
