@@ -97,10 +97,10 @@ impl Recorder {
     }
 
     /// A client was told that it failed, or that it may have.
-    pub fn failed(&self, key: &Key, operation: OperationId, error: &ClientError) {
+    pub fn failed(&self, key: &Key, operation: OperationId, is_sloppy: bool, error: &ClientError) {
         let mut state = self.state();
         state.tally.requests += 1;
-        *state.tally.failures.entry(kind(error)).or_default() += 1;
+        *state.tally.failures.entry(kind(error, is_sloppy)).or_default() += 1;
         let is_unknown = error.outcome_unknown();
         let outcome = if is_unknown { Outcome::Unknown(error.to_string()) } else { Outcome::Failed(error.to_string()) };
         self.answer(&mut state, key, operation, outcome);
@@ -144,12 +144,13 @@ impl Recorder {
 }
 
 /// What a failure is called where failures are counted.
-fn kind(error: &ClientError) -> &'static str {
+fn kind(error: &ClientError, is_sloppy: bool) -> &'static str {
     match error {
         error if error.outcome_unknown() => "outcome unknown",
         ClientError::Timeout { .. } | ClientError::Failure(Failure::Timeout { .. }) => "timed out",
         ClientError::Connect { .. } => "no node reached",
-        ClientError::Failure(Failure::QuorumNotMet { .. }) => "refused: quorum not met",
+        ClientError::Failure(Failure::QuorumNotMet { .. }) if is_sloppy => "refused: sloppy quorum not met",
+        ClientError::Failure(Failure::QuorumNotMet { .. }) => "refused: strict quorum not met",
         ClientError::Failure(Failure::RingMayBeStale { .. }) => "refused: no lease",
         ClientError::Failure(Failure::Unavailable { .. }) => "refused: disk",
         ClientError::Failure(Failure::Overloaded { .. }) => "refused: overloaded",

@@ -189,7 +189,7 @@ async fn read_finally(client: &Client, recorder: &Recorder, key: &Key) -> Result
             Ok(())
         }
         Err(error) => {
-            recorder.failed(key, operation, &error);
+            recorder.failed(key, operation, EVERYBODY.sloppy, &error);
             Err(error)
         }
     }

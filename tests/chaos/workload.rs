@@ -119,7 +119,7 @@ impl Worker {
                     self.seen.insert(key.clone(), (operation, context));
                 }
             }
-            Err(error) => self.recorder.failed(key, operation, &error),
+            Err(error) => self.recorder.failed(key, operation, quorums.sloppy, &error),
         }
     }
 
@@ -166,7 +166,7 @@ impl Worker {
                 self.recorder.written(key, operation, quorums.sloppy);
                 self.seen.insert(key.clone(), (operation, context));
             }
-            Err(error) => self.recorder.failed(key, operation, &error),
+            Err(error) => self.recorder.failed(key, operation, quorums.sloppy, &error),
         }
     }
 }
