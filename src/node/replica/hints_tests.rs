@@ -77,6 +77,7 @@ impl Stage {
             recent_bytes_max: 1 << 20,
             hints: hints.clone(),
             missed: Arc::default(),
+            kept_trees: Arc::default(),
             reap: ReapTimes::of(&NodeConfig::default()),
             needs_sync: Arc::default(),
             lease: Lease::none(),

@@ -97,7 +97,9 @@ impl Causality {
             match write.call.covering() {
                 Some(Covering::Answer(answer)) => may.extend(self.may_cover(answer).iter()),
                 Some(Covering::WhatIsHeld) => {
-                    let until = write.answered.map_or(place, |(answered, _)| answered.min(place));
+                    // One whose outcome is unknown may be on its way still, and take effect long after its client gave up.
+                    let ended = write.answered.filter(|_| write.acknowledged().is_some());
+                    let until = ended.map_or(place, |(answered, _)| answered.min(place));
                     may.extend(of_key.iter().take_while(|o| o.invoked < until).filter_map(|o| o.write()));
                 }
                 Some(Covering::Nothing) | None => {}

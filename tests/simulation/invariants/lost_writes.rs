@@ -115,6 +115,18 @@ mod tests {
         assert_eq!(sketch.findings(NAME), ["w3 was acknowledged, but is neither read at the end nor covered"]);
     }
 
+    /// It may have been under way for longer than its client waited.
+    #[test]
+    fn a_blind_write_of_unknown_outcome_may_cover_what_came_after_its_answer() {
+        let mut sketch = Sketch::new();
+        let unsure = sketch.begin_put(1, WhatIsHeld);
+        sketch.unknown(unsure);
+        sketch.put(2, Nothing);
+        sketch.settle();
+        sketch.get(&[1]);
+        assert!(sketch.findings(NAME).is_empty());
+    }
+
     #[test]
     fn a_key_that_nobody_can_read_is_lost() {
         let mut sketch = Sketch::new();

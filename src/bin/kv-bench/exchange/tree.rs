@@ -38,7 +38,7 @@ fn record(events: u64, value_bytes: usize) -> Bytes {
     (1..=events).for_each(|counter| object.context.add(dot(counter), counter));
     let payload = Payload::Value(Bytes::from(vec![b'v'; value_bytes]));
     object.siblings.push(Sibling { dot: dot(events), time: events, payload, expires_ms: None });
-    Record { mark: Some(dot(1).actor), object }.encode().0
+    Record { mark: Some(dot(1).actor), since_ms: 0, object }.encode().0
 }
 
 /// CPU of all threads but this one, which is the client's.
