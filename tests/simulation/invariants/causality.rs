@@ -98,8 +98,7 @@ impl Causality {
                 Some(Covering::Answer(answer)) => may.extend(self.may_cover(answer).iter()),
                 Some(Covering::WhatIsHeld) => {
                     // One whose outcome is unknown may be on its way still, and take effect long after its client gave up.
-                    let ended = write.answered.filter(|_| write.acknowledged().is_some());
-                    let until = ended.map_or(place, |(answered, _)| answered.min(place));
+                    let until = write.acknowledged().map_or(place, |answered| answered.min(place));
                     may.extend(of_key.iter().take_while(|o| o.invoked < until).filter_map(|o| o.write()));
                 }
                 Some(Covering::Nothing) | None => {}
