@@ -23,7 +23,8 @@ mod exchange;
 mod exchange_drop;
 mod exchange_walk;
 mod hints;
-#[cfg(test)]
+// Virtual time is the simulation's.
+#[cfg(all(test, feature = "sim"))]
 mod hints_tests;
 pub mod messages;
 mod missed;
