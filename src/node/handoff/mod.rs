@@ -5,8 +5,8 @@
 //! that it is still the same version. Whatever goes wrong, the hint stays and the next round tries again.
 //!
 //! How many bytes a second leave for all targets together is limited ([`Pace`]), so that what was kept over days does not crowd out
-//! requests. A target that does not take what it is sent is left alone for a while that grows ([`retry`]). What could not be kept for
-//! a target it is told when it is back ([`telling`]).
+//! requests. A target that does not take what it is sent is left alone for a while that grows (`retry`). What could not be kept for
+//! a target it is told when it is back (`telling`).
 //!
 //! A target may have lost its place of a key to others meanwhile, or be no member any more. Then the copy goes to all who have a
 //! place of it now, and is dropped when all of them have acknowledged it. To find such hints, those of a target that is not

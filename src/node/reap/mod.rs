@@ -2,7 +2,7 @@
 //!
 //! It looks through the partitions that this store owns, some of them each second, for what is due (`due`): tombstones and expired values
 //! whose grace is over, from their queue, and contexts to prune. Each partition that has something gets a
-//! [`Round`](crate::core::reap::Round), which says whom to ask what; here the questions are sent, the answers brought, and the pace
+//! [`Round`], which says whom to ask what; here the questions are sent, the answers brought, and the pace
 //! is kept (`asking`). A round that cannot go on ends with the reason, which operators see (`report`), and the next one begins anew.
 //!
 //! Owners begin one after the other in the order of their places, a quarter of the grace apart: mostly the first one does all, and the

@@ -49,7 +49,7 @@ impl Missed {
         self.lock().iter().map(|(target, partitions)| (*target, partitions.len() as u32)).collect()
     }
 
-    /// What a target is to be told; each with what [`Missed::told`] is to be given.
+    /// What a target is to be told; each with the count that says what it was told of.
     pub fn of(&self, target: StoreId) -> Vec<(Partition, u64)> {
         self.lock().get(&target).into_iter().flatten().map(|(partition, count)| (*partition, *count)).collect()
     }
