@@ -40,25 +40,31 @@ pub struct KeptTrees {
 }
 
 impl KeptTrees {
-    /// Takes what start `start - 1` left, if its stop was orderly, and removes whatever there is.
+    /// Takes what start `start - 1` left, if its stop was orderly, and removes whatever there is. A disk that takes no writes is no reason
+    /// not to start: then nothing is taken, and what is left bears a number that no later start looks for.
     ///
     /// # Errors
-    /// Those of the engine.
+    /// The engine cannot be read.
     pub fn take(engine: &dyn Engine, start: u64, was_clean: bool) -> Result<KeptTrees, StorageError> {
-        let mut found = BTreeMap::new();
+        let (mut found, mut after) = (BTreeMap::new(), None::<Bytes>);
+        let mut there = Batch::default();
         loop {
-            let stored = engine.scan(Space::Meta, PREFIX, None, AT_ONCE)?;
-            let mut batch = Batch::default();
+            let stored = engine.scan(Space::Meta, PREFIX, after.as_deref(), AT_ONCE)?;
             for (key, value) in &stored {
-                batch.remove(Space::Meta, key.clone());
+                there.remove(Space::Meta, key.clone());
                 found.extend(partition_of(key).zip(decode(value, start.wrapping_sub(1))).filter(|_| was_clean));
             }
-            if stored.is_empty() {
-                break;
+            match stored.last() {
+                Some((last, _)) if stored.len() == AT_ONCE => after = Some(last.clone()),
+                _ => break,
             }
-            engine.apply(batch)?;
         }
-        engine.sync()?;
+        if !there.changes.is_empty()
+            && let Err(error) = engine.apply(there).and_then(|()| engine.sync())
+        {
+            log::warn!("the Merkle trees of the last start are made anew: {error}");
+            found.clear();
+        }
         if !found.is_empty() {
             log::info!("the Merkle trees of {} partitions were kept over the stop", found.len());
         }
@@ -151,6 +157,17 @@ mod tests {
             assert_eq!(found(&engine, start, was_clean), BTreeMap::new());
             assert!(engine.scan(Space::Meta, PREFIX, None, 1).unwrap().is_empty(), "it is removed");
         }
+    }
+
+    #[test]
+    fn a_disk_that_takes_no_writes_is_no_reason_not_to_start() {
+        let disk = MemoryDisk::new();
+        let engine = disk.open();
+        kept_by(&engine, 7, &trees(3));
+        disk.set_full(true);
+        assert_eq!(found(&engine, 8, true), BTreeMap::new());
+        disk.set_full(false);
+        assert_eq!(found(&engine, 9, true), BTreeMap::new(), "nor are they taken up later");
     }
 
     #[test]
