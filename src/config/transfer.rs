@@ -26,7 +26,7 @@ impl Default for TransferConfig {
             bytes_per_s_max: 32 << 20,
             at_once_max: 4,
             page_bytes_max: 64 << 10,
-            busy_percent_max: 25,
+            busy_percent_max: 100,
             sweep_interval_ms: 60_000,
         }
     }

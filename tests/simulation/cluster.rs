@@ -75,6 +75,8 @@ impl Shape {
         config.node.timing.request_timeout_ms = 2000;
         config.node.timing.handoff_interval_ms = 500;
         config.node.transfer.sweep_interval_ms = 2000;
+        // Partitions move while much else happens, not slowly in between.
+        (config.node.transfer.busy_percent_max, config.node.transfer.page_bytes_max) = (10_000, 1 << 20);
         if let Some(grace_ms) = self.grace_ms {
             // A silent link is given up early, so that what is under way is not waited for much longer than the grace.
             (config.node.timing.peer_timeout_ms, config.node.timing.ping_interval_ms) = (200, 100);
