@@ -8,8 +8,8 @@
 //! stale, the owners hold the same and nobody else holds anything. (What only a store can tell, such as its dots, stays to the
 //! simulation.)
 //!
-//! `KV_CHAOS_MINUTES` is the length, less than half a minute by default, `KV_CHAOS_SEED` the seed, at random by default. The seed
-//! fixes the faults; what a real machine makes of them is new each time.
+//! `KV_CHAOS_MINUTES` is the length, less than half a minute by default. `KV_CHAOS_SEED` is the seed, by default always the same for
+//! the short form and at random for another length. It fixes the faults; what a real machine makes of them is new each time.
 
 mod disk;
 mod figures;
@@ -31,6 +31,8 @@ use std::time::Duration;
 
 /// Long enough for a wipe and half a dozen other faults.
 const SHORT: Duration = Duration::from_secs(20);
+/// Its seed.
+const SHORT_SEED: u64 = 3;
 
 fn setting<T: std::str::FromStr>(name: &str) -> Option<T> {
     let text = std::env::var(name).ok()?;
@@ -41,6 +43,8 @@ fn setting<T: std::str::FromStr>(name: &str) -> Option<T> {
 async fn promises_hold() {
     let minutes: Option<f64> = setting("KV_CHAOS_MINUTES");
     let length = minutes.map_or(SHORT, |minutes| Duration::from_secs_f64(60.0 * minutes));
-    let seed = setting("KV_CHAOS_SEED").unwrap_or_else(|| u64::from(rand::random::<u32>()));
+    // A test that is run on every change should fail for the change, not for its luck.
+    let otherwise = if minutes.is_some() { u64::from(rand::random::<u32>()) } else { SHORT_SEED };
+    let seed = setting("KV_CHAOS_SEED").unwrap_or(otherwise);
     run::run(seed, length).await;
 }
