@@ -32,6 +32,7 @@ fn seeds_pass_while_the_ring_changes() {
 
 /// What is deleted is forgotten while faults last longer than the grace.
 #[test]
+#[cfg_attr(debug_assertions, ignore = "takes minutes without optimisation; `make sim` runs it")]
 fn seeds_pass_while_deletes_are_reaped() {
     pass(Plan::reaping, FEW_REAPING, "seeds_pass_while_deletes_are_reaped");
 }
